@@ -1,0 +1,238 @@
+"""What all stages share. Each variable of the environment is read here and nowhere else.
+
+Every variable is called `HERALD_…` and is described in `deploy/env.example`.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import environ
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from heraldsite.stage import DEVELOPMENT, STAGES, Stage
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+env = environ.Env()
+
+
+def stage_of_this_process() -> Stage:
+    """Return the stage whose settings module is being loaded."""
+    name = os.environ.get("DJANGO_SETTINGS_MODULE", "").rpartition(".")[2].upper()
+    return STAGES.get(name, DEVELOPMENT)
+
+
+def private_file(path: Path, fresh: str) -> str:
+    """Return the text of `path`; when it is not there yet, `fresh`, kept for the next time (mode 0600)."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        pass
+    else:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(fresh)
+    kept = path.read_text().strip()
+    if not kept:
+        raise ImproperlyConfigured(f"{path} is empty: delete it (a new secret is made) or put a secret into it")
+    return kept
+
+
+STAGE = stage_of_this_process()
+DATA_DIR = Path(env.str("HERALD_DATA_DIR", default=str(BASE_DIR / "var"))).resolve() / STAGE.name.lower()
+HOST_NAME = socket.gethostname()
+
+# --- Addresses -----------------------------------------------------------------------------------
+BRIDGE_HOST = env.str("HERALD_BRIDGE_HOST", default="127.0.0.1")
+BRIDGE_PORT = env.int("HERALD_BRIDGE_PORT", default=STAGE.bridge_port)
+# A record port that strangers reach is refused unless the operator says by this that it is meant.
+BRIDGE_PUBLIC = env.bool("HERALD_BRIDGE_PUBLIC", default=False)
+WEB_HOST = env.str("HERALD_WEB_HOST", default="127.0.0.1")
+WEB_PORT = env.int("HERALD_WEB_PORT", default=STAGE.web_port)
+
+# --- Bounds --------------------------------------------------------------------------------------
+FRAME_MAX = env.int("HERALD_FRAME_MAX", default=1_048_576)
+TEXT_MAX = env.int("HERALD_TEXT_MAX", default=262_144)
+BATCH_ROWS = env.int("HERALD_BATCH_ROWS", default=2_000)
+BATCH_AGE = timedelta(milliseconds=env.int("HERALD_BATCH_AGE_MS", default=50))
+QUEUE_BYTES = env.int("HERALD_QUEUE_BYTES", default=33_554_432)
+CLIENTS_MAX = env.int("HERALD_CLIENTS_MAX", default=1_000)
+FRAME_DEADLINE = timedelta(seconds=env.int("HERALD_FRAME_DEADLINE_SECONDS", default=10))
+DRAIN = timedelta(seconds=env.int("HERALD_DRAIN_SECONDS", default=8))
+SYSTEMS_MAX = env.int("HERALD_SYSTEMS_MAX", default=10_000)
+RETENTION = timedelta(days=env.int("HERALD_RETENTION_DAYS", default=30))
+DISK_FREE_MIN_PERCENT = env.float("HERALD_DISK_FREE_MIN_PERCENT", default=5.0)
+LIVE_INTERVAL = timedelta(milliseconds=env.int("HERALD_LIVE_INTERVAL_MS", default=200))
+
+# --- Databases -----------------------------------------------------------------------------------
+SQLITE_OPTIONS: dict[str, Any] = {
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 20,
+    # NORMAL keeps a database intact through a crash of herald; a power cut may cost the newest batches.
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY;",
+}
+
+
+def database(url: str) -> dict[str, Any]:
+    """Return Django's entry for one database; SQLite and PostgreSQL are the engines herald knows."""
+    entry: dict[str, Any] = env.db_url_config(url)
+    if entry["ENGINE"] == "django.db.backends.sqlite3":
+        entry["OPTIONS"] = SQLITE_OPTIONS | entry.get("OPTIONS", {})
+        if entry["NAME"] != ":memory:":
+            Path(entry["NAME"]).parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    elif entry["ENGINE"] == "django.db.backends.postgresql":
+        entry["CONN_HEALTH_CHECKS"] = True
+    else:
+        raise ImproperlyConfigured("HERALD_DATABASE_URL must begin with sqlite:/// or postgres://")
+    return entry
+
+
+DATABASES = {
+    "default": database(env.str("HERALD_DATABASE_URL", default=f"sqlite:///{DATA_DIR}/herald{STAGE.suffix}.sqlite3")),
+    # The task queue's traffic would wait for the bridge's batches, and they for it: it has a file of its own.
+    "queue": database(f"sqlite:///{DATA_DIR}/queue{STAGE.suffix}.sqlite3"),
+}
+DATABASE_ROUTERS = ["heraldsite.routers.QueueRouter"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+Q_CLUSTER = {
+    "name": "herald",
+    "orm": "queue",
+    "timeout": 90,
+    "retry": 120,
+    "max_attempts": 1,
+    "ack_failures": True,
+    "catch_up": False,
+}
+
+# --- The site ------------------------------------------------------------------------------------
+DEBUG = False
+SECRET_KEY = env.str("HERALD_SECRET_KEY", default="") or private_file(DATA_DIR / "secret_key", secrets.token_urlsafe(50))
+ALLOWED_HOSTS = env.list("HERALD_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", HOST_NAME])
+CSRF_TRUSTED_ORIGINS = env.list("HERALD_TRUSTED_ORIGINS", default=[])
+
+INSTALLED_APPS = [
+    "daphne",
+    "heraldsite.apps.HeraldSiteConfig",
+    "logs",
+    "bridge",
+    "neelix",
+    "heraldsite.apps.HeraldAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "graphene_django",
+    "django_q",
+    "axes",
+    "csp",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "heraldsite.access.LoginRequired",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+ROOT_URLCONF = "heraldsite.urls"
+ASGI_APPLICATION = "heraldsite.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "heraldsite.context.site",
+            ],
+        },
+    }
+]
+
+LANGUAGE_CODE = "en"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+# --- Who may come in -----------------------------------------------------------------------------
+LOGIN_URL = "/login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/login"
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_VERBOSE = False
+
+# --- What a browser may do with a page --------------------------------------------------------------
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_NAME = f"herald{STAGE.suffix}_session"
+CSRF_COOKIE_NAME = f"herald{STAGE.suffix}_csrf"
+CSRF_COOKIE_SAMESITE = "Lax"
+
+# --- What herald's own processes say (to standard error; supervisord keeps it) -----------------------
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["stderr"], "level": env.str("HERALD_LOG_LEVEL", default="INFO")},
+    "loggers": {
+        "daphne.http_protocol": {"level": "WARNING"},
+        "django.server": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+        "django": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+    },
+}

@@ -1,0 +1,265 @@
+"""The only writer of log rows.
+
+A batch is one transaction: the rows, the signs of life they are, their minute counts, and the marks of
+acknowledged senders become visible together or not at all. The path is executemany on SQLite and COPY on
+PostgreSQL, through Django's connection and without the ORM.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import threading
+import weakref
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from logs.models import HeartBeat, Level
+from logs.record import Record
+
+OTHER = "(other)"
+"""Stands for every system beyond the first HERALD_SYSTEMS_MAX."""
+
+COLUMNS = Record._fields
+TX_LOCK = 0x6865_7261_6C64
+"""Advisory lock on PostgreSQL: writers share it, and who raises the offset of `tx` holds it alone."""
+
+_LEVELS = tuple(sorted(level.value for level in Level))
+_HIGHEST = _LEVELS[-1]
+
+_Key = tuple[str, str]
+
+
+def append(records: Sequence[Record], *, marks: Mapping[str, int] | None = None) -> int:
+    """Store `records` and move `marks` (sender → sequence number) in one transaction; return the number of rows.
+
+    Raises django.db.Error and stores nothing when the database refuses; the same batch may then be given again.
+    Several processes may append at once: all upserts go by sorted key, so that no two wait for each other.
+    """
+    if not records and not marks:
+        return 0
+    settle_offset()
+    with transaction.atomic():
+        if records:
+            systems = _admission.admit(records)
+            _insert(records)
+            _beat(records, systems)
+            _count(records, systems)
+            _admission.accept(systems)
+        if marks:
+            _mark(marks)
+    return len(records)
+
+
+def writer() -> str:
+    """Return the name under which this process counts: one row per writer, so that writers never wait."""
+    return f"{socket.gethostname()[:150]}/{os.getpid()}"
+
+
+def level_of(levelno: int) -> int:
+    """Return the standard level at or below `levelno` (0 to 50), under which it is counted."""
+    return max(0, min(_HIGHEST, levelno // 10 * 10))
+
+
+# --- Rows --------------------------------------------------------------------------------------------
+
+_INSERT = f"INSERT INTO logs_log ({', '.join(COLUMNS)}) VALUES ({', '.join(['%s'] * len(COLUMNS))})"
+_COPY = f"COPY logs_log (tx, {', '.join(COLUMNS)}) FROM STDIN"
+_TX = "SELECT pg_current_xact_id()::text::bigint + tx_offset FROM logs_storestate"
+
+
+def _insert(records: Sequence[Record]) -> None:
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.executemany(_INSERT, [(_text(row[0]), _text(row[1]), *row[2:]) for row in records])
+            return
+        # The lock is taken before the id is: whoever raises the offset has seen every transaction under the old one.
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [TX_LOCK])
+        cursor.execute(_TX)
+        tx = cursor.fetchone()[0]
+        with cursor.copy(_COPY) as copy:
+            for record in records:
+                copy.write_row((tx, *record))
+
+
+def _text(moment: datetime) -> str:
+    """Return a moment in UTC as Django keeps it in SQLite."""
+    return str(moment.replace(tzinfo=None))
+
+
+def _moment(moment: datetime) -> datetime | str:
+    return _text(moment) if connection.vendor == "sqlite" else moment
+
+
+# --- What rows say about their systems ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Systems:
+    """Which systems of a batch have a place of their own, and which of them are new."""
+
+    known: frozenset[_Key] | set[_Key]
+    fresh: frozenset[_Key]
+
+    def key(self, record: Record) -> _Key:
+        key = (record.system_id, record.sub_system_id)
+        return key if not record.system_id or key in self.known or key in self.fresh else (OTHER, OTHER)
+
+
+class _Admission:
+    """Keeps the tables keyed by system within HERALD_SYSTEMS_MAX, whatever senders call themselves.
+
+    The bound is on (system, host) pairs. Each writer admits by what it has seen in the database, so that several
+    writers may pass the bound together by what they admit in the same moment.
+    """
+
+    def __init__(self) -> None:
+        self._known: set[_Key] = set()
+        self._lock = threading.Lock()
+
+    def admit(self, records: Iterable[Record]) -> _Systems:
+        keys = {(record.system_id, record.sub_system_id) for record in records if record.system_id}
+        with self._lock:
+            strangers = keys - self._known
+            room = settings.SYSTEMS_MAX - len(self._known)
+            if strangers and room > 0:
+                self._known.update(HeartBeat.objects.values_list("system_id", "sub_system_id"))
+                strangers = keys - self._known
+                room = settings.SYSTEMS_MAX - len(self._known)
+            return _Systems(self._known, frozenset(sorted(strangers)[: max(room, 0)]))
+
+    def accept(self, systems: _Systems) -> None:
+        """Remember the new ones; a rollback after this only means that they are admitted again."""
+        with self._lock:
+            self._known.update(systems.fresh)
+
+    def forget(self) -> None:
+        """Look the systems up anew at the next batch, as when retired ones were deleted."""
+        with self._lock:
+            self._known.clear()
+
+
+_admission = _Admission()
+forget_systems = _admission.forget
+
+_BEAT = """
+INSERT INTO logs_heartbeat (system_id, sub_system_id, first_heartbeat, newest_heartbeat) VALUES (%s, %s, %s, %s)
+ON CONFLICT (system_id, sub_system_id) DO UPDATE SET newest_heartbeat = excluded.newest_heartbeat
+WHERE excluded.newest_heartbeat > logs_heartbeat.newest_heartbeat
+"""
+_COUNT = """
+INSERT INTO logs_logcount (minute, system_id, level, writer, count) VALUES (%s, %s, %s, %s, %s)
+ON CONFLICT (minute, system_id, level, writer) DO UPDATE SET count = logs_logcount.count + excluded.count
+"""
+_MARK = """
+INSERT INTO logs_sendermark (sender, mark) VALUES (%s, %s)
+ON CONFLICT (sender) DO UPDATE SET mark = excluded.mark WHERE excluded.mark > logs_sendermark.mark
+"""
+
+
+def _beat(records: Iterable[Record], systems: _Systems) -> None:
+    newest: dict[_Key, datetime] = {}
+    for record in records:
+        if record.system_id:
+            key = systems.key(record)
+            if key not in newest or newest[key] < record.received:
+                newest[key] = record.received
+    _upsert(_BEAT, [(*key, moment, moment) for key, moment in ((k, _moment(newest[k])) for k in sorted(newest))])
+
+
+def beat(system_id: str, host: str, at: datetime) -> None:
+    """Record a sign of life that is no log row: a daemon's own."""
+    _upsert(_BEAT, [(system_id, host, _moment(at), _moment(at))])
+
+
+def _count(records: Iterable[Record], systems: _Systems) -> None:
+    counts: Counter[tuple[datetime, str, int]] = Counter()
+    for record in records:
+        minute = record.created.replace(second=0, microsecond=0)
+        counts[minute, systems.key(record)[0], level_of(record.levelno)] += 1
+    me = writer()
+    _upsert(_COUNT, [(_moment(k[0]), k[1], k[2], me, n) for k, n in sorted(counts.items())])
+
+
+def _mark(marks: Mapping[str, int]) -> None:
+    _upsert(_MARK, sorted(marks.items()))
+
+
+def _upsert(statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    if rows:
+        with connection.cursor() as cursor:
+            cursor.executemany(statement, rows)
+
+
+# --- The offset of `tx` -----------------------------------------------------------------------------------
+
+# What the next transaction's `tx` will be at least, and the greatest that has been given out or read up to.
+_TX_BOUNDS = """
+SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint + (SELECT tx_offset FROM logs_storestate),
+       greatest((SELECT max(tx) FROM logs_log),
+                (SELECT max(split_part(position, '.', 1)::bigint) FROM logs_readerposition))
+"""
+
+_settled: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def settle_offset() -> None:
+    """Raise the offset where transaction ids have begun anew below rows that are already there.
+
+    This is so after a restore into another cluster. Looked at once per connection, by writers and readers: a
+    restored database is one that everybody had to connect to again.
+    """
+    if connection.vendor != "postgresql":
+        return
+    connection.ensure_connection()
+    if connection.connection in _settled:
+        return
+    with transaction.atomic(), connection.cursor() as cursor:
+        if _shortfall(cursor):
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TX_LOCK])
+            # Another process may have raised it while this one waited.
+            if shortfall := _shortfall(cursor):
+                cursor.execute("UPDATE logs_storestate SET tx_offset = tx_offset + %s", [shortfall])
+    _settled.add(connection.connection)
+
+
+def _shortfall(cursor: Any) -> int:
+    cursor.execute(_TX_BOUNDS)
+    coming, given = cursor.fetchone()
+    return 0 if given is None or given < coming else given - coming + 1
+
+
+# --- Room -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much of the database's disk is free."""
+
+    path: Path
+    free_percent: float
+    free_bytes: int
+
+
+def room() -> Room | None:
+    """Return the room on the disk that holds the database; None when it lies on a server, which knows itself."""
+    name = str(connection.settings_dict["NAME"])
+    if connection.vendor != "sqlite" or name.startswith("file:") or name == ":memory:":
+        return None
+    path = Path(name).parent
+    usage = shutil.disk_usage(path)
+    return Room(path, 100.0 * usage.free / usage.total, usage.free)
+
+
+def is_full() -> bool:
+    """Whether the disk has less room than HERALD_DISK_FREE_MIN_PERCENT: then herald takes no more records."""
+    found = room()
+    return found is not None and found.free_percent < settings.DISK_FREE_MIN_PERCENT

@@ -1,0 +1,44 @@
+"""What all tests share, and the shortcuts that make them quick. TESTING itself stays a stage one can run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from django.db import connections
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+
+from logs import store
+
+hypothesis_settings.register_profile(
+    "herald", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+hypothesis_settings.load_profile("herald")
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Give SQLite's test databases files of this run's own: threads see one another there as they do in life."""
+    directory: Path = tmp_path_factory.mktemp("databases")
+    for connection in connections.all():
+        if connection.vendor == "sqlite":
+            connection.settings_dict["TEST"]["NAME"] = str(directory / f"{connection.alias}.sqlite3")
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(settings) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def _no_systems_remembered() -> None:
+    """The systems of the test before are gone with its rows."""
+    store.forget_systems()
+
+
+@pytest.fixture
+def now() -> datetime:
+    """A moment for tests whose outcome must not depend on the clock."""
+    return datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
