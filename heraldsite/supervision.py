@@ -1,0 +1,136 @@
+"""supervisord in this very process, telling a person at a terminal what the programs do."""
+
+from __future__ import annotations
+
+import signal
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+from supervisor import events
+from supervisor.medusa.asyncore_25 import ExitNow
+from supervisor.options import ServerOptions
+from supervisor.states import SupervisorStates
+from supervisor.supervisord import Supervisor
+
+from heraldsite.programs import Program
+
+LAST_WORDS = 20
+LINE_MAX = 65_536
+
+
+class Teller:
+    """Writes the programs' output line by line, and knows which have started and which has failed."""
+
+    def __init__(self, programs: list[Program], console: Console, *, when_ready: str) -> None:
+        self.failed: str | None = None
+        self._ready = {program.name: program.ready.lower() for program in programs}
+        self._waiting = set(self._ready)
+        self._unfinished = dict.fromkeys(self._ready, b"")
+        self._last: dict[str, deque[str]] = {name: deque(maxlen=LAST_WORDS) for name in self._ready}
+        self._console = console
+        self._when_ready = when_ready
+
+    def output(self, name: str, data: bytes) -> None:
+        """Take what the program wrote; a line is told once its end is there, or when it is too long to wait for."""
+        *lines, rest = (self._unfinished[name] + data).split(b"\n")
+        if len(rest) > LINE_MAX:
+            lines, rest = [*lines, rest], b""
+        self._unfinished[name] = rest
+        for line in lines:
+            self._line(name, line.decode(errors="backslashreplace").rstrip())
+
+    def _line(self, name: str, line: str) -> None:
+        self._last[name].append(line)
+        self._tell(f"{name:>6} │ ", line, style="cyan")
+        if self._ready[name] in line.lower():
+            self.started(name)
+
+    def started(self, name: str) -> None:
+        """Note that a program does its work; after the last one herald is said to be ready, once."""
+        if name in self._waiting:
+            self._waiting.remove(name)
+            if not self._waiting:
+                self.herald(self._when_ready)
+
+    def ended(self, name: str) -> None:
+        self.herald(f"{name} has ended by itself; it is started again", style="yellow")
+
+    def gave_up(self, name: str) -> None:
+        """Note that a program cannot be started, with what it said last."""
+        self.failed = name
+        self._flush(name)
+        words = "\n".join(f"    {line}" for line in self._last[name]) or "    (it said nothing)"
+        self.herald(f"{name} cannot be started. Its last words:\n{words}", style="bold red")
+
+    def _flush(self, name: str) -> None:
+        if self._unfinished[name]:
+            self.output(name, b"\n")
+
+    def herald(self, line: str, *, style: str = "bold green") -> None:
+        self._tell("herald │ ", line, style=style)
+
+    def _tell(self, who: str, line: str, *, style: str) -> None:
+        try:
+            self._console.print(Text(who, style=style) + Text(line), soft_wrap=True)
+        except OSError:
+            # The terminal or pipe is gone. The programs are not to suffer for it.
+            pass
+
+
+class Foreground(Supervisor):  # type: ignore[misc]
+    """supervisord that stops, all of it, when one program cannot be started or when the terminal goes away."""
+
+    def __init__(self, options: Any, teller: Teller) -> None:
+        super().__init__(options)
+        self.teller = teller
+
+    def runforever(self) -> None:
+        # Not earlier: supervisord forgets all subscribers just before this, and sets its own signals.
+        events.subscribe(events.ProcessLogEvent, self._on_output)
+        events.subscribe(events.ProcessStateRunningEvent, lambda event: self.teller.started(name_of(event)))
+        events.subscribe(events.ProcessStateExitedEvent, lambda event: self.teller.ended(name_of(event)))
+        events.subscribe(events.ProcessStateBackoffEvent, self._on_failed_start)
+        events.subscribe(events.ProcessStateFatalEvent, self._on_fatal)
+        signal.signal(signal.SIGHUP, lambda number, frame: self.options.signal_receiver.receive(signal.SIGTERM, frame))
+        super().runforever()
+
+    def handle_signal(self) -> None:
+        before = self.options.mood
+        super().handle_signal()
+        if before == SupervisorStates.RUNNING and self.options.mood == SupervisorStates.SHUTDOWN:
+            self.teller.herald("stopping …")
+
+    def _on_output(self, event: Any) -> None:
+        self.teller.output(name_of(event), event.data)
+
+    def _on_failed_start(self, event: Any) -> None:
+        if self.options.mood == SupervisorStates.RUNNING:
+            self.teller.herald(f"{name_of(event)} did not start (try {event.process.backoff})", style="yellow")
+
+    def _on_fatal(self, event: Any) -> None:
+        # Told to stop, supervisord also gives up what it was about to start again: that is no failure.
+        if self.options.mood == SupervisorStates.RUNNING:
+            self.teller.gave_up(name_of(event))
+            self.options.mood = SupervisorStates.SHUTDOWN
+
+
+def name_of(event: Any) -> str:
+    return str(event.process.config.name)
+
+
+def supervise(configuration: Path, teller: Teller) -> bool:
+    """Run what `configuration` (a supervisord file) names until SIGINT, SIGTERM or SIGHUP; say whether it went well."""
+    options = ServerOptions()
+    options.realize(["--nodaemon", "--configuration", str(configuration)])
+    options.first = True
+    options.test = False
+    try:
+        Foreground(options, teller).main()
+    except ExitNow:
+        pass
+    options.close_httpservers()
+    options.close_logger()
+    return teller.failed is None
