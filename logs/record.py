@@ -313,3 +313,147 @@ def _as_float(value: object) -> float | None:
     except OverflowError:
         return None
     return number if isfinite(number) else None
+
+
+class Layout:
+    """The columns of records that all have the same keys in the same order, worked out once.
+
+    `Layout(keys).build(values, …)` is `build(dict(zip(keys, values)), …)`, and several times as fast for records
+    with nothing odd about them; all others it hands to `build`.
+    """
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self.keys = tuple(keys)
+        place = {COLUMN_OF[key]: index for index, key in enumerate(keys) if key in COLUMN_OF}
+        self._extra = [(key, index) for index, key in enumerate(keys) if key not in COLUMN_OF]
+        self._is_usual = (
+            {"created", "message", "levelno", "levelname"} <= place.keys()
+            and len(place) + len(self._extra) == len(keys) == len(set(keys))
+            and len(self._extra) <= 20
+        )
+        if self._is_usual:
+            self._arrange(place)
+
+    def _arrange(self, place: Mapping[str, int]) -> None:
+        def present(columns: Sequence[str]) -> list[str]:
+            return [column for column in columns if column in place]
+
+        ids, labels = present(IDS), [*present(VERSIONS), *present(LABELS)]
+        texts, others = present(TEXTS), present((*INTEGERS, *REALS))
+        self._created = place["created"]
+        self._pick_ids = _picker([place[column] for column in ids])
+        self._pick_labels = _picker([place[column] for column in labels])
+        self._pick_texts = _picker([place[column] for column in texts])
+        self._pick_others = _picker([place[column] for column in others])
+        self._levelname = place["levelname"]
+        self._levelno = place["levelno"]
+        self._nones = [place[column] for column in present(OBJECTS)]
+        self._integers = [(place[column], *INTEGERS[column]) for column in present(tuple(INTEGERS))]
+        self._reals = [place[column] for column in present(REALS)]
+        pool = ["created", "received", "extra", "peer", *ids, *labels, *texts, *others]
+        unset = [column for column in Record._fields if column not in pool]
+        self._unset = [Record._field_defaults[column] for column in unset]
+        self._in_order = _picker([[*pool, *unset].index(column) for column in Record._fields])
+
+    def build(self, values: Sequence[object], *, received: datetime, peer: str = "") -> Record:
+        """Return the record of `values`, given in the order of the keys; see `logs.record.build`."""
+        if self._is_usual:
+            try:
+                return self._usual(values, received, peer)
+            except _Unusual:
+                pass
+        return build(dict(zip(self.keys, values, strict=True)), received=received, peer=peer)
+
+    def _usual(self, values: Sequence[object], received: datetime, peer: str) -> Record:
+        if received.tzinfo is not UTC or values[self._levelno] is None or not values[self._levelname]:
+            raise _Unusual
+        for index in self._nones:
+            if values[index] is not None:
+                raise _Unusual
+        for index, lowest, highest in self._integers:
+            value = values[index]
+            if value is not None and not (type(value) is int and lowest <= value <= highest):
+                raise _Unusual
+        for index in self._reals:
+            real = values[index]
+            if real is not None and not (type(real) is float and -1e300 < real < 1e300):
+                raise _Unusual
+        created = moment(values[self._created], received)
+        if created is None:
+            raise _Unusual
+        return Record._make(
+            self._in_order(
+                [
+                    created,
+                    received,
+                    self._extra_json(values) if self._extra else "{}",
+                    _peers[peer],
+                    *map(_ids.__getitem__, self._pick_ids(values)),
+                    *map(_labels.__getitem__, self._pick_labels(values)),
+                    *map(_usual_text, self._pick_texts(values)),
+                    *self._pick_others(values),
+                    *self._unset,
+                ]
+            )
+        )
+
+    def _extra_json(self, values: Sequence[object]) -> str:
+        bounded = storable.bounded_json({key: values[index] for key, index in self._extra})
+        if bounded.was_cut or bounded.was_changed:
+            raise _Unusual
+        return bounded.text
+
+
+class _Unusual(Exception):
+    """Something that `build` must look at."""
+
+
+class _Known(dict[object, str]):
+    """Short texts seen before, as their column keeps them; the same few come with every record.
+
+    Only texts that need nothing done are looked up here; for any other value the lookup raises _Unusual.
+    """
+
+    def __init__(self, limit: int, blank: str | None = None) -> None:
+        super().__init__()
+        self._limit = limit
+        self._blank = blank
+        self._forget()
+
+    def __missing__(self, value: object) -> str:
+        if not isinstance(value, str) or len(value) > self._limit or not storable.is_clean(value):
+            raise _Unusual
+        if len(value) <= ID_MAX:
+            if len(self) >= 4_096:
+                self._forget()
+            self[value] = value
+        return value
+
+    def _forget(self) -> None:
+        self.clear()
+        self[None] = ""
+        if self._blank is not None:
+            self[self._blank] = ""
+
+
+_ids = _Known(ID_MAX, blank="None")
+_labels = _Known(LABEL_MAX)
+_peers = _Known(ID_MAX)
+
+
+def _usual_text(value: object) -> str:
+    if value is None:
+        return ""
+    if type(value) is not str or len(value) > TEXT_MAX or not storable.is_clean(value):
+        raise _Unusual
+    return value
+
+
+_Picker = Callable[[Sequence[object]], Sequence[object]]
+
+
+def _picker(indices: Sequence[int]) -> _Picker:
+    """Return a function that takes the values at `indices`, in that order."""
+    if len(indices) > 1:
+        return cast(_Picker, itemgetter(*indices))
+    return lambda values: [values[index] for index in indices]
