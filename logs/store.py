@@ -73,7 +73,9 @@ def level_of(levelno: int) -> int:
 
 _INSERT = f"INSERT INTO logs_log ({', '.join(COLUMNS)}) VALUES ({', '.join(['%s'] * len(COLUMNS))})"
 _COPY = f"COPY logs_log (tx, {', '.join(COLUMNS)}) FROM STDIN"
-_TX = "SELECT pg_current_xact_id()::text::bigint + tx_offset FROM logs_storestate"
+# A missing row in StoreState means that nothing was ever restored.
+OFFSET = "coalesce((SELECT tx_offset FROM logs_storestate), 0)"
+_TX = f"SELECT pg_current_xact_id()::text::bigint + {OFFSET}"
 
 
 def _insert(records: Sequence[Record]) -> None:
@@ -85,7 +87,7 @@ def _insert(records: Sequence[Record]) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [TX_LOCK])
         cursor.execute(_TX)
         tx = cursor.fetchone()[0]
-        with cursor.copy(_COPY) as copy:
+        with connection.wrap_database_errors, cursor.copy(_COPY) as copy:
             for record in records:
                 copy.write_row((tx, *record))
 
@@ -202,10 +204,14 @@ def _upsert(statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
 # --- The offset of `tx` -----------------------------------------------------------------------------------
 
 # What the next transaction's `tx` will be at least, and the greatest that has been given out or read up to.
-_TX_BOUNDS = """
-SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint + (SELECT tx_offset FROM logs_storestate),
+_TX_BOUNDS = f"""
+SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint + {OFFSET},
        greatest((SELECT max(tx) FROM logs_log),
                 (SELECT max(split_part(position, '.', 1)::bigint) FROM logs_readerposition))
+"""
+_RAISE = """
+INSERT INTO logs_storestate (id, tx_offset) VALUES (1, %s)
+ON CONFLICT (id) DO UPDATE SET tx_offset = logs_storestate.tx_offset + excluded.tx_offset
 """
 
 _settled: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -227,7 +233,7 @@ def settle_offset() -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TX_LOCK])
             # Another process may have raised it while this one waited.
             if shortfall := _shortfall(cursor):
-                cursor.execute("UPDATE logs_storestate SET tx_offset = tx_offset + %s", [shortfall])
+                cursor.execute(_RAISE, [shortfall])
     _settled.add(connection.connection)
 
 

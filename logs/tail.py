@@ -16,7 +16,7 @@ import orjson
 from django.db import connection
 
 from logs.models import ReaderPosition
-from logs.store import COLUMNS, settle_offset
+from logs.store import COLUMNS, OFFSET, settle_offset
 
 NAMES = ("id", *COLUMNS)
 Row = dict[str, Any]
@@ -59,7 +59,7 @@ class Batch:
 _COLUMNS = ", ".join(NAMES)
 _SQLITE = f"SELECT {_COLUMNS} FROM logs_log WHERE id > %s ORDER BY id LIMIT %s"
 # The snapshot and the offset are read by the statement that reads the rows, or they could contradict it.
-_BOUND = "(SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint + tx_offset FROM logs_storestate)"
+_BOUND = f"(SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint + {OFFSET})"
 _POSTGRESQL = (
     f"SELECT tx, {_COLUMNS} FROM logs_log WHERE (tx, id) > (%s, %s) AND tx < {_BOUND} ORDER BY tx, id LIMIT %s"
 )
@@ -106,7 +106,7 @@ def _row(values: Iterable[Any]) -> Row:
 def _from_sqlite(values: Iterable[Any]) -> Row:
     row = _row(values)
     for name in ("created", "received"):
-        row[name] = datetime.fromisoformat(row[name]).replace(tzinfo=UTC)
+        row[name] = row[name].replace(tzinfo=UTC)
     return row
 
 

@@ -121,14 +121,10 @@ def server() -> Iterator[Server]:
         port = _free_port()
         options = [item for key, value in SETTINGS.items() for item in ("-c", f"{key}={value}")]
         command: list[str | Path] = [binaries / "postgres", "-D", data, "-p", str(port), *options]
-        process = subprocess.Popen(
-            command,
-            cwd=directory,
-            env=_environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=(directory / "log").open("wb"),
-            **user,
-        )
+        with (directory / "log").open("wb") as log:
+            process = subprocess.Popen(
+                command, cwd=directory, env=_environment(), stdout=subprocess.DEVNULL, stderr=log, **user
+            )
         running = Server(binaries, directory, port)
         try:
             _wait(running, process)

@@ -12,11 +12,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import django_stubs_ext
 import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from heraldsite.stage import DEVELOPMENT, STAGES, Stage
+
+# Lets classes such as ModelAdmin[Log] say at run time what they say to mypy.
+django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 env = environ.Env()
@@ -68,6 +72,8 @@ DRAIN = timedelta(seconds=env.int("HERALD_DRAIN_SECONDS", default=8))
 SYSTEMS_MAX = env.int("HERALD_SYSTEMS_MAX", default=10_000)
 RETENTION = timedelta(days=env.int("HERALD_RETENTION_DAYS", default=30))
 DISK_FREE_MIN_PERCENT = env.float("HERALD_DISK_FREE_MIN_PERCENT", default=5.0)
+# How long a search may look before it shows what it has found so far.
+SEARCH_DEADLINE = timedelta(milliseconds=env.int("HERALD_SEARCH_DEADLINE_MS", default=3_000))
 LIVE_INTERVAL = timedelta(milliseconds=env.int("HERALD_LIVE_INTERVAL_MS", default=200))
 
 # --- Databases -----------------------------------------------------------------------------------
@@ -139,7 +145,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "heraldsite.static.StaticFiles",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -199,6 +205,7 @@ AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
+AXES_LOCKOUT_TEMPLATE = "registration/locked.html"
 
 # --- What a browser may do with a page --------------------------------------------------------------
 CONTENT_SECURITY_POLICY = {

@@ -76,11 +76,6 @@ TEXT_INDEX_UNDO = {
 }
 
 
-def create_state(apps, schema_editor):
-    if schema_editor.connection.alias == "default":
-        apps.get_model("logs", "StoreState").objects.create(id=1)
-
-
 class Migration(migrations.Migration):
 
     initial = True
@@ -204,5 +199,4 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.RunPython(create_text_index, drop_text_index),
-        migrations.RunPython(create_state, migrations.RunPython.noop),
     ]
