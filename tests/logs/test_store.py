@@ -28,9 +28,8 @@ def test_a_record_is_stored_with_every_column(now: datetime):
 
     assert append([full]) == 1
 
-    row = Log.objects.values().get()
-    stored_id = row.pop("id")
-    assert stored_id >= 1
+    row = dict(Log.objects.values().get())
+    assert isinstance(row.pop("id"), int)
     assert row == full._asdict() | {"extra": {"order": 42, "tags": ["a"]}, "origin": [["near", 1]]}
 
 
@@ -110,7 +109,7 @@ def test_a_mark_moves_with_its_rows_and_never_back():
 
 @pytest.mark.django_db(transaction=True)
 def test_a_batch_the_database_refuses_leaves_nothing_behind():
-    poison = record()._replace(levelno="not a number" if connection.vendor == "postgresql" else object())
+    poison = record(lineno="no number" if connection.vendor == "postgresql" else object())
 
     with pytest.raises((DatabaseError, TypeError)):
         append([record(), poison], marks={"a": 1})

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import psycopg
 import pytest
@@ -18,13 +19,16 @@ from logs.tail import Position, read_after
 from tests import with_postgresql
 from tests.logs.records import record
 
+Test = TypeVar("Test", bound=Callable[..., None])
+
 database = pytest.mark.django_db(transaction=True)
 
 
-def postgresql(test: Callable[..., None]) -> Callable[..., None]:
-    """What happens only where rows become visible in another order than their ids."""
+def postgresql(test: Test) -> Test:
+    """Mark what happens only where rows become visible in another order than their ids."""
     reason = "SQLite has one writer at a time"
-    return database(pytest.mark.skipif("connection.vendor != 'postgresql'", reason=reason)(test))
+    database(pytest.mark.skipif("connection.vendor != 'postgresql'", reason=reason)(test))
+    return test
 
 
 def messages_after(position: Position, limit: int = 1000) -> list[str]:
