@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import cast
 
 import orjson
 
@@ -13,9 +14,10 @@ from bridge.codecs.rejection import Reason, Rejected
 
 _HELLO = re.compile(rb'\{[ \t\r\n]*"herald"[ \t\r\n]*:')
 
-# orjson reads integers beyond 64 bits as floats and refuses lone surrogates, NaN and infinities; other writers,
-# Python's own among them, write all of these. Where one may occur, the standard library's reader is asked.
-_DELICATE = re.compile(rb"[0-9]{19}|\\u[dD][89a-fA-F]|NaN|Infinity")
+# orjson reads integers beyond 64 bits as floats, and refuses what other writers, Python's own among them, do write:
+# lone surrogates, NaN and the infinities. Where one of these occurs the standard library's reader is asked.
+_WIDE = re.compile(rb"[0-9]{19}")
+_REFUSED = re.compile(rb"\\u[dD][89a-fA-F]|NaN|Infinity")
 
 
 def is_hello(payload: bytes) -> bool:
@@ -30,24 +32,29 @@ def read(payload: bytes) -> dict[str, object]:
         raise Rejected(Reason.NOT_A_RECORD, "json: the payload is no object")
     if next(iter(told), None) == "herald":
         raise Rejected(Reason.HELLO, "json: the key `herald` opens the acknowledged protocol, which is not spoken here")
-    plain = Inert().plain(told)
-    assert isinstance(plain, dict)  # noqa: S101  Inert keeps a dict a dict
-    return plain
+    return cast(dict[str, object], Inert().plain(told))
 
 
 def _parsed(payload: bytes) -> object:
+    if _WIDE.search(payload):
+        return _parsed_slowly(payload)
     try:
-        if _DELICATE.search(payload):
-            return json.loads(payload, parse_int=_integer)
         return orjson.loads(payload)
-    except RecursionError:
-        raise Rejected(Reason.TOO_DEEP, "json: values nested too deep") from None
-    except ValueError as error:
+    except orjson.JSONDecodeError as error:
+        if not _REFUSED.search(payload):
+            raise _rejection(error) from None
+    return _parsed_slowly(payload)
+
+
+def _parsed_slowly(payload: bytes) -> object:
+    try:
+        return json.loads(payload, parse_int=_integer)
+    except (ValueError, RecursionError) as error:
         raise _rejection(error) from None
 
 
-def _rejection(error: ValueError) -> Rejected:
-    if "Recursion limit" in str(error):
+def _rejection(error: ValueError | RecursionError) -> Rejected:
+    if isinstance(error, RecursionError) or "limit" in str(error):  # orjson: "depth limit"
         return Rejected(Reason.TOO_DEEP, "json: values nested too deep")
     return Rejected(Reason.MALFORMED, f"json: {error}")
 

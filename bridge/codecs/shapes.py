@@ -6,7 +6,7 @@ then on one match takes a frame apart, several times as fast as the machine in `
 shape goes to the machine, which also says whether the frame is sound enough to learn from.
 
 The short way tells exactly what the machine tells:
-* a string is captured up to the literal that follows it, and taken only if its length word says the same length;
+* a string is captured with its length word, up to the literal that follows it, and taken only if the two agree;
 * each string sits in an atomic group, so that a hostile frame costs linear time, not backtracking;
 * anything unusual (nested values, text that is no UTF-8, long frames) is not matched at all.
 """
@@ -17,7 +17,7 @@ import re
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
+from operator import call, itemgetter
 from typing import Any, cast
 
 from bridge.codecs import pickles
@@ -213,67 +213,45 @@ class Shape:
     def __init__(self, drawn: Sketch) -> None:
         self.keys = drawn.keys
         self.layout = Layout(drawn.keys)
-        self._frame_starts = len(drawn.before_frame) + 8 if drawn.before_frame else 0
         slots = [value for value in drawn.values if not isinstance(value, _Again)]
         self._pattern = re.compile(_pattern(drawn, slots), re.DOTALL)
-        self._arrange(drawn)
-
-    def _arrange(self, drawn: Sketch) -> None:
-        """Work out which group of the match is what, and where each value of `drawn` comes out."""
-        group = 1 if self._frame_starts else 0
-        lengths: dict[int, list[int]] = {1: [], 4: []}
-        measured: dict[int, list[int]] = {1: [], 4: []}
-        takers: dict[_Taker, list[int]] = {}
-        group_of: dict[int, int] = {}
-        for position, value in enumerate(drawn.values):
-            if isinstance(value, _Text):
-                width = _LENGTH_BYTES[value.opcode]
-                lengths[width].append(group)
-                measured[width].append(group + 1)
-                group += 1
-            if not isinstance(value, _Again):
-                takers.setdefault(_taker(value), []).append(group)
-                group_of[position] = group
-                group += 1
-        self._words = _picker(lengths[4]), _picker(measured[4]), struct.Struct(f"<{len(lengths[4])}I").unpack
-        self._bytes = _picker(lengths[1]), _picker(measured[1])
-        self._takers = [(taker, _picker(groups)) for taker, groups in takers.items()]
-        pool = [group for groups in takers.values() for group in groups]
-        texts = [value.text for value in drawn.values if isinstance(value, _Again) and value.text is not None]
-        self._texts = list(dict.fromkeys(texts))
-        self._in_order = _picker([self._place(value, at, pool, group_of) for at, value in enumerate(drawn.values)])
-
-    def _place(self, value: _Slot, position: int, pool: list[int], group_of: dict[int, int]) -> int:
-        if not isinstance(value, _Again):
-            return pool.index(group_of[position])
-        if value.text is not None:
-            return len(pool) + self._texts.index(value.text)
-        return pool.index(group_of[value.slot])
+        self._frame_starts = len(drawn.before_frame) + 8 if drawn.before_frame else 0
+        self._takers = [_taker(slot) for slot in slots]
+        self._texts = [value.text for value in drawn.values if isinstance(value, _Again) and value.text is not None]
+        self._in_order = _picker(_order(drawn, len(slots))) if len(slots) < len(drawn.values) else None
 
     def values(self, payload: bytes) -> Sequence[object] | None:
         """Return the values in `payload`, in the order of the keys, or None if it does not have this shape."""
         found = self._pattern.fullmatch(payload)
         if found is None:
             return None
-        groups = found.groups()
-        if not self._lengths_hold(groups, len(payload)):
-            return None
-        pool: list[object] = []
+        groups: Sequence[bytes] = found.groups()
+        if self._frame_starts:
+            if int.from_bytes(groups[0], "little") != len(payload) - self._frame_starts:
+                return None
+            groups = groups[1:]
         try:
-            for taker, pick in self._takers:
-                pool += map(taker, pick(groups))
-        except UnicodeDecodeError:
+            values = list(map(call, self._takers, groups))
+        except ValueError:  # a length word that is not its string's, or text that is no UTF-8
             return None
-        return self._in_order(pool + self._texts)
+        return values if self._in_order is None else self._in_order(values + self._texts)
 
-    def _lengths_hold(self, groups: Sequence[bytes], length: int) -> bool:
-        pick_words, pick_worded, unpack = self._words
-        if unpack(b"".join(pick_words(groups))) != tuple(map(len, pick_worded(groups))):
-            return False
-        pick_bytes, pick_measured = self._bytes
-        if tuple(b"".join(pick_bytes(groups))) != tuple(map(len, pick_measured(groups))):
-            return False
-        return not self._frame_starts or int.from_bytes(groups[0], "little") == length - self._frame_starts
+
+def _order(drawn: Sketch, slots: int) -> list[int]:
+    """Return where each value of `drawn` stands once the texts that the memo repeats are put behind the slots."""
+    place_of_slot: dict[int, int] = {}
+    order: list[int] = []
+    texts = 0
+    for position, value in enumerate(drawn.values):
+        if not isinstance(value, _Again):
+            place_of_slot[position] = len(place_of_slot)
+            order.append(place_of_slot[position])
+        elif value.text is None:
+            order.append(place_of_slot[value.slot])
+        else:
+            order.append(slots + texts)
+            texts += 1
+    return order
 
 
 def _pattern(drawn: Sketch, slots: Sequence[_Text | _Number]) -> bytes:
@@ -286,27 +264,31 @@ def _pattern(drawn: Sketch, slots: Sequence[_Text | _Number]) -> bytes:
 
 def _slot_pattern(slot: _Text | _Number, after: bytes) -> bytes:
     if isinstance(slot, _Text):
-        return rb"(?>%b(.{%d})(.*?)%b)" % (re.escape(slot.opcode), _LENGTH_BYTES[slot.opcode], after)
-    return (b"(G.{8})" if slot.is_float else b"(%b)" % _SCALAR_PATTERN) + after
-
-
-def _taker(slot: _Text | _Number) -> _Taker:
-    if isinstance(slot, _Number):
-        return _float if slot.is_float else _scalars.__getitem__
-    if slot.opcode in _BYTE_STRINGS:
-        return text_of if slot.passing else _byte_texts.__getitem__
-    return bytes.decode if slot.passing else _texts.__getitem__
+        return rb"(?>%b(.{%d}.*?)%b)" % (re.escape(slot.opcode), _LENGTH_BYTES[slot.opcode], after)
+    return (b"G(.{8})" if slot.is_float else b"(%b)" % _SCALAR_PATTERN) + after
 
 
 def _float(code: bytes) -> float:
-    (value,) = _f64(code, 1)
+    (value,) = _f64(code)
     return cast(float, value)
+
+
+def _measured(width: int, decode: Callable[[bytes], str]) -> _Taker:
+    """Return the reader of strings that come with a length word of `width` bytes in front."""
+
+    def read(code: bytes) -> str:
+        text = code[width:]
+        if int.from_bytes(code[:width], "little") != len(text):
+            raise ValueError("the length word is not the length")
+        return decode(text)
+
+    return read
 
 
 class _Known(dict[bytes, object]):
     """What short pieces of frames mean, remembered; the same few come with every frame."""
 
-    def __init__(self, meaning: Callable[[bytes], object]) -> None:
+    def __init__(self, meaning: _Taker) -> None:
         super().__init__()
         self._meaning = meaning
 
@@ -319,10 +301,19 @@ class _Known(dict[bytes, object]):
         return value
 
 
-_f64 = struct.Struct(">d").unpack_from
-_texts = _Known(bytes.decode)
-_byte_texts = _Known(text_of)
+_f64 = struct.Struct(">d").unpack
 _scalars = _Known(pickles.scalar)
+_text_readers = {
+    opcode: _measured(width, text_of if opcode in _BYTE_STRINGS else bytes.decode)
+    for opcode, width in _LENGTH_BYTES.items()
+}
+_texts = {opcode: _Known(reader) for opcode, reader in _text_readers.items()}
+
+
+def _taker(slot: _Text | _Number) -> _Taker:
+    if isinstance(slot, _Number):
+        return _float if slot.is_float else _scalars.__getitem__
+    return _text_readers[slot.opcode] if slot.passing else _texts[slot.opcode].__getitem__
 
 
 class Shapes:
