@@ -11,19 +11,21 @@ import socket
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import django_stubs_ext
 import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from heraldsite.settings.variables import Variables
 from heraldsite.stage import DEVELOPMENT, STAGES, Stage
 
 # Lets classes such as ModelAdmin[Log] say at run time what they say to mypy.
 django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
-env = environ.Env()
+env = Variables(os.environ)
 
 
 def stage_of_this_process() -> Stage:
@@ -32,9 +34,17 @@ def stage_of_this_process() -> Stage:
     return STAGES.get(name, DEVELOPMENT)
 
 
+def make_directory(path: Path) -> None:
+    """Make a directory that only herald's user and group may enter; refuse in words where that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o750)
+    except OSError as error:
+        raise ImproperlyConfigured(f"{path} cannot be made ({error.strerror}): see HERALD_DATA_DIR") from None
+
+
 def private_file(path: Path, fresh: str) -> str:
     """Return the text of `path`; when it is not there yet, `fresh`, kept for the next time (mode 0600)."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    make_directory(path.parent)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -54,11 +64,11 @@ HOST_NAME = socket.gethostname()
 
 # --- Addresses -----------------------------------------------------------------------------------
 BRIDGE_HOST = env.str("HERALD_BRIDGE_HOST", default="127.0.0.1")
-BRIDGE_PORT = env.int("HERALD_BRIDGE_PORT", default=STAGE.bridge_port)
+BRIDGE_PORT = env.int("HERALD_BRIDGE_PORT", default=STAGE.bridge_port, most=65_535)
 # A record port that strangers reach is refused unless the operator says by this that it is meant.
 BRIDGE_PUBLIC = env.bool("HERALD_BRIDGE_PUBLIC", default=False)
 WEB_HOST = env.str("HERALD_WEB_HOST", default="127.0.0.1")
-WEB_PORT = env.int("HERALD_WEB_PORT", default=STAGE.web_port)
+WEB_PORT = env.int("HERALD_WEB_PORT", default=STAGE.web_port, most=65_535)
 
 # --- Bounds --------------------------------------------------------------------------------------
 FRAME_MAX = env.int("HERALD_FRAME_MAX", default=1_048_576)
@@ -70,11 +80,11 @@ CLIENTS_MAX = env.int("HERALD_CLIENTS_MAX", default=1_000)
 FRAME_DEADLINE = timedelta(seconds=env.int("HERALD_FRAME_DEADLINE_SECONDS", default=10))
 DRAIN = timedelta(seconds=env.int("HERALD_DRAIN_SECONDS", default=8))
 SYSTEMS_MAX = env.int("HERALD_SYSTEMS_MAX", default=10_000)
-RETENTION = timedelta(days=env.int("HERALD_RETENTION_DAYS", default=30))
-DISK_FREE_MIN_PERCENT = env.float("HERALD_DISK_FREE_MIN_PERCENT", default=5.0)
+RETENTION = timedelta(days=env.int("HERALD_RETENTION_DAYS", default=30, least=1, most=36_500))
+DISK_FREE_MIN_PERCENT = env.float("HERALD_DISK_FREE_MIN_PERCENT", default=5.0, most=99)
 # How long a search may look before it shows what it has found so far.
 SEARCH_DEADLINE = timedelta(milliseconds=env.int("HERALD_SEARCH_DEADLINE_MS", default=3_000))
-LIVE_INTERVAL = timedelta(milliseconds=env.int("HERALD_LIVE_INTERVAL_MS", default=200))
+LIVE_INTERVAL = timedelta(milliseconds=env.int("HERALD_LIVE_INTERVAL_MS", default=200, least=10))
 
 # --- Databases -----------------------------------------------------------------------------------
 SQLITE_OPTIONS: dict[str, Any] = {
@@ -87,22 +97,27 @@ SQLITE_OPTIONS: dict[str, Any] = {
 
 def database(url: str) -> dict[str, Any]:
     """Return Django's entry for one database; SQLite and PostgreSQL are the engines herald knows."""
-    entry: dict[str, Any] = env.db_url_config(url)
-    if entry["ENGINE"] == "django.db.backends.sqlite3":
+    entry: dict[str, Any] = environ.Env.db_url_config(url)
+    if entry.get("ENGINE") == "django.db.backends.sqlite3":
         entry["OPTIONS"] = SQLITE_OPTIONS | entry.get("OPTIONS", {})
         if entry["NAME"] != ":memory:":
-            Path(entry["NAME"]).parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-    elif entry["ENGINE"] == "django.db.backends.postgresql":
+            make_directory(Path(entry["NAME"]).parent)
+    elif entry.get("ENGINE") == "django.db.backends.postgresql":
         entry["CONN_HEALTH_CHECKS"] = True
     else:
         raise ImproperlyConfigured("HERALD_DATABASE_URL must begin with sqlite:/// or postgres://")
     return entry
 
 
+def sqlite_url(name: str) -> str:
+    """Return the URL of a file in the data directory, whatever characters that has in its path."""
+    return f"sqlite:///{quote(str(DATA_DIR / name))}"
+
+
 DATABASES = {
-    "default": database(env.str("HERALD_DATABASE_URL", default=f"sqlite:///{DATA_DIR}/herald{STAGE.suffix}.sqlite3")),
+    "default": database(env.str("HERALD_DATABASE_URL", default=sqlite_url(f"herald{STAGE.suffix}.sqlite3"))),
     # The task queue's traffic would wait for the bridge's batches, and they for it: it has a file of its own.
-    "queue": database(f"sqlite:///{DATA_DIR}/queue{STAGE.suffix}.sqlite3"),
+    "queue": database(sqlite_url(f"queue{STAGE.suffix}.sqlite3")),
 }
 DATABASE_ROUTERS = ["heraldsite.routers.QueueRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -119,7 +134,9 @@ Q_CLUSTER = {
 
 # --- The site ------------------------------------------------------------------------------------
 DEBUG = False
-SECRET_KEY = env.str("HERALD_SECRET_KEY", default="") or private_file(DATA_DIR / "secret_key", secrets.token_urlsafe(50))
+SECRET_KEY = env.str("HERALD_SECRET_KEY", default="") or private_file(
+    DATA_DIR / "secret_key", secrets.token_urlsafe(50)
+)
 ALLOWED_HOSTS = env.list("HERALD_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", HOST_NAME])
 CSRF_TRUSTED_ORIGINS = env.list("HERALD_TRUSTED_ORIGINS", default=[])
 
@@ -236,7 +253,12 @@ LOGGING: dict[str, Any] = {
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["stderr"], "level": env.str("HERALD_LOG_LEVEL", default="INFO")},
+    "root": {
+        "handlers": ["stderr"],
+        "level": env.choice(
+            "HERALD_LOG_LEVEL", default="INFO", among=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+        ),
+    },
     "loggers": {
         "daphne.http_protocol": {"level": "WARNING"},
         "django.server": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
