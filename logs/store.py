@@ -72,6 +72,10 @@ def level_of(levelno: int) -> int:
 # --- Rows --------------------------------------------------------------------------------------------
 
 _INSERT = f"INSERT INTO logs_log ({', '.join(COLUMNS)}) VALUES ({', '.join(['%s'] * len(COLUMNS))})"
+# One statement for the batch: FTS5 writes its index out at the end of each statement.
+_INDEX_TEXT = """
+INSERT INTO logs_log_text (rowid, message, exc_text) SELECT id, message, exc_text FROM logs_log WHERE id > %s
+"""
 _COPY = f"COPY logs_log (tx, {', '.join(COLUMNS)}) FROM STDIN"
 # A missing row in StoreState means that nothing was ever restored.
 OFFSET = "coalesce((SELECT tx_offset FROM logs_storestate), 0)"
@@ -81,7 +85,10 @@ _TX = f"SELECT pg_current_xact_id()::text::bigint + {OFFSET}"
 def _insert(records: Sequence[Record]) -> None:
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
+            cursor.execute("SELECT coalesce(max(id), 0) FROM logs_log")
+            newest = cursor.fetchone()
             cursor.executemany(_INSERT, [(_text(row[0]), _text(row[1]), *row[2:]) for row in records])
+            cursor.execute(_INDEX_TEXT, newest)
             return
         # The lock is taken before the id is: whoever raises the offset has seen every transaction under the old one.
         cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [TX_LOCK])
