@@ -1,0 +1,81 @@
+"""Deletes what is older than rows are kept, beside the bridge's work and out of its way."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+from django.db import Error as DatabaseTrouble
+from django.db import connection
+
+from bridge.journal import Journal
+from bridge.status import Figures
+from logs import retention
+
+LOOK_EVERY = timedelta(minutes=10)
+GLANCE_SECONDS = 0.25
+TELL_EVERY = timedelta(minutes=10)
+FAILURES_TOLD_EVERY = timedelta(hours=1)
+
+
+class Keeper(threading.Thread):
+    """Looks for old rows every ten minutes, or every `every` received records, as the old bridge's `-r` did.
+
+    It has a thread and a connection of its own; rows go in small transactions with pauses between them, so that
+    batches get their turn. What has been deleted is told of every ten minutes at most.
+    """
+
+    def __init__(self, keep: timedelta, every: int | None, figures: Figures, journal: Journal) -> None:
+        super().__init__(name="bridge keeper", daemon=True)
+        self._keep = keep
+        self._every = every
+        self._figures = figures
+        self._journal = journal
+        self._stop = threading.Event()
+        self._looked_at = float("-inf")
+        self._looked_when = 0
+        self._deleted = 0
+        self._told_at = float("-inf")
+        self._failure_told_at = float("-inf")
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def run(self) -> None:
+        while not self._stop.wait(GLANCE_SECONDS):
+            if self._is_due():
+                self._looked_at, self._looked_when = time.monotonic(), self._figures.received
+                self._look(datetime.now(UTC))
+            self._tell()
+        connection.close()
+
+    def _is_due(self) -> bool:
+        if self._every is not None:
+            return self._figures.received - self._looked_when >= self._every
+        return time.monotonic() - self._looked_at >= LOOK_EVERY.total_seconds()
+
+    def _look(self, now: datetime) -> None:
+        try:
+            self._deleted += retention.prune(now - self._keep, stop=self._stop.is_set)
+        except DatabaseTrouble as error:
+            connection.close()
+            if time.monotonic() - self._failure_told_at >= FAILURES_TOLD_EVERY.total_seconds():
+                self._failure_told_at = time.monotonic()
+                said = " ".join(str(error).split())
+                self._journal.say(logging.ERROR, f"old rows could not be deleted: {said}; herald tries again")
+
+    def _tell(self) -> None:
+        if not self._deleted or time.monotonic() - self._told_at < TELL_EVERY.total_seconds():
+            return
+        self._told_at = time.monotonic()
+        rows, self._deleted = self._deleted, 0
+        self._journal.say(logging.INFO, f"deleted {rows:,} rows that were older than {in_words(self._keep)}")
+
+
+def in_words(duration: timedelta) -> str:
+    """Return a duration as people say it: "30 days", "1,309,600 s"."""
+    if duration >= timedelta(days=1) and duration % timedelta(days=1) == timedelta(0):
+        return f"{duration.days:,} day{'s' if duration.days != 1 else ''}"
+    return f"{duration.total_seconds():,.0f} s"

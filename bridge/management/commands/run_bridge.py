@@ -1,0 +1,217 @@
+"""The bridge: records in over TCP, rows out into the log."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import sys
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandError
+from django.db import DEFAULT_DB_ALIAS, connection
+from django.db import Error as DatabaseTrouble
+from django.db.migrations.executor import MigrationExecutor
+
+from bridge import status
+from bridge.addresses import is_loopback
+from bridge.batcher import Batcher, Queue
+from bridge.journal import SYSTEM, Journal
+from bridge.keeper import Keeper
+from bridge.sources import CannotListen, Intake, Limits
+from bridge.status import Figures, Identity
+from logs import store
+from logs.daemon import DaemonCommand
+
+logger = logging.getLogger(__name__)
+
+MIGRATE = "run `manage.py migrate` first (`manage.py up` does it too)"
+HOPELESS = ("authentication failed", "does not exist", "unable to open database file", "file is not a database")
+"""What a database says that will not mend itself by waiting."""
+
+
+def positive(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 10**10):
+        raise ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
+class Command(DaemonCommand):
+    help = "Receive log records over TCP and store them, until SIGTERM or SIGINT."
+    system = SYSTEM
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "-s",
+            dest="keep_seconds",
+            metavar="SECONDS",
+            type=positive,
+            help="delete rows older than this (default: HERALD_RETENTION_DAYS)",
+        )
+        parser.add_argument(
+            "-r",
+            dest="look_every",
+            metavar="N",
+            type=positive,
+            help="look for old rows every N records (default: every 10 minutes)",
+        )
+        parser.add_argument("-b", dest="forward", action="store_true", help="refused: forwarding comes later")
+        parser.add_argument("--status", action="store_true", help="tell how the bridges are; exit code 1: none runs")
+        parser.add_argument("--json", action="store_true", help="with --status: as one line of JSON per bridge")
+
+    def lock_name(self) -> str:
+        return f"bridge-{settings.BRIDGE_PORT}"
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["forward"]:
+            raise CommandError("-b: forwarding comes in a later version")
+        if options["status"]:
+            self._tell_status(as_json=options["json"])
+        else:
+            super().handle(*args, **options)
+
+    # --- Before it runs --------------------------------------------------------------------------------
+
+    def prepare(self, **options: Any) -> None:
+        host = settings.BRIDGE_HOST
+        if not is_loopback(host) and not settings.BRIDGE_PUBLIC:
+            raise CommandError(
+                f"HERALD_BRIDGE_HOST is {host!r}, which other machines reach, and record clients are neither "
+                "authenticated nor encrypted. Set HERALD_BRIDGE_PUBLIC=on if that is meant, else 127.0.0.1"
+            )
+        try:
+            refuse_unprepared_database()
+            status.forget_old(datetime.now(UTC))
+        except DatabaseTrouble as error:
+            said = " ".join(str(error).split())
+            if any(word in said for word in HOPELESS):
+                raise CommandError(f"the database cannot be used: {said} (HERALD_DATABASE_URL)") from None
+            # It may come back; until then clients are kept waiting rather than sent away.
+            logger.error("the database does not answer yet: %s. The bridge starts, and records wait", said)
+
+    # --- While it runs ---------------------------------------------------------------------------------
+
+    async def serve(self, stop: asyncio.Event, **options: Any) -> None:
+        figures, journal = Figures(), Journal(settings.HOST_NAME)
+        ended = asyncio.Event()
+        intake: Intake
+        queue = Queue(
+            most=settings.QUEUE_BYTES,
+            rows=settings.BATCH_ROWS,
+            age=settings.BATCH_AGE,
+            on_room=in_loop(lambda: intake.room_in_queue()),
+        )
+        intake = Intake(queue, figures, journal, limits(), store.is_full)
+        try:
+            await intake.open(settings.BRIDGE_HOST, settings.BRIDGE_PORT)
+            batcher = Batcher(queue, figures, journal, self._identity(intake), in_loop(ended.set))
+            await intake.start()
+        except CannotListen as error:
+            raise CommandError(str(error)) from None
+        batcher.start()
+        keeper = Keeper(retention(options["keep_seconds"]), options["look_every"], figures, journal)
+        keeper.start()
+        journal.say(logging.INFO, f"the bridge has started on {intake.address}")
+        self.stdout.write(f"listening on {intake.address}")
+        self.stdout.flush()
+        try:
+            await first_of(stop, ended)
+            keeper.stop()
+            # Half of the time is for reading, the other half for storing what was read.
+            await intake.drain(settings.DRAIN.total_seconds() / 2)
+            journal.say(logging.INFO, f"the bridge on {intake.address} stops")
+            queue.close()
+            await ended.wait()
+        except asyncio.CancelledError:
+            logger.error("%s accepted records could not be stored", f"{batcher.unstored:,}")
+            raise
+        if batcher.failure is not None:
+            raise batcher.failure
+
+    def _identity(self, intake: Intake) -> Identity:
+        return Identity(
+            host=settings.HOST_NAME,
+            port=intake.port,
+            address=intake.address,
+            pid=os.getpid(),
+            started=datetime.now(UTC),
+        )
+
+    # --- Instead of running ----------------------------------------------------------------------------
+
+    def _tell_status(self, *, as_json: bool) -> None:
+        try:
+            refuse_absent_file()
+            reports = status.report()
+        except DatabaseTrouble as error:
+            raise CommandError(f"the database cannot be read: {' '.join(str(error).split())}") from None
+        if as_json:
+            for report in reports:
+                self.stdout.write(json.dumps(report.as_dict()))
+        else:
+            self.stdout.write("\n".join(status.lines(reports)))
+        if not any(report.state is status.State.RUNNING for report in reports):
+            sys.exit(1)
+
+
+def limits() -> Limits:
+    """Return what the settings allow a client."""
+    return Limits(
+        frame=settings.FRAME_MAX,
+        clients=settings.CLIENTS_MAX,
+        deadline=settings.FRAME_DEADLINE.total_seconds(),
+        large_frames=settings.QUEUE_BYTES,
+    )
+
+
+def retention(seconds: int | None) -> timedelta:
+    """Return how long rows are kept."""
+    kept: timedelta = settings.RETENTION
+    return kept if seconds is None else timedelta(seconds=seconds)
+
+
+def in_loop(call: Callable[[], object]) -> Callable[[], None]:
+    """Return a function by which another thread has `call` run in the loop that is running now."""
+    loop = asyncio.get_running_loop()
+
+    def from_thread() -> None:
+        # The loop is closed when the drain took too long; nobody is left to be told.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(call)
+
+    return from_thread
+
+
+async def first_of(*events: asyncio.Event) -> None:
+    """Wait until one of `events` is set."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+
+
+def refuse_absent_file() -> None:
+    """Raise CommandError where SQLite's file is not there: to open it would make an empty one."""
+    name = str(connection.settings_dict["NAME"])
+    if connection.vendor == "sqlite" and not name.startswith(("file:", ":")) and not Path(name).exists():
+        raise CommandError(f"the database {name} does not exist: {MIGRATE}")
+
+
+def refuse_unprepared_database() -> None:
+    """Raise CommandError unless the database has all tables; raises django.db.Error where it does not answer."""
+    refuse_absent_file()
+    executor = MigrationExecutor(connection)
+    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if missing:
+        count = f"{len(missing)} migration{'s' if len(missing) != 1 else ''}"
+        raise CommandError(f"the database {DEFAULT_DB_ALIAS!r} lacks {count}: {MIGRATE}")

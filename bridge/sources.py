@@ -1,0 +1,454 @@
+"""How records come in: a TCP listener that splits frames, and does nothing else.
+
+A frame is four bytes of length, big endian, and a payload. Payloads are queued as they are, with the peer and the
+moment they were read; what they mean is the batcher's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import cast
+
+from bridge.addresses import shown
+from bridge.batcher import Chunk, Queue
+from bridge.journal import Acquaintances, Journal
+from bridge.status import Figures
+
+LENGTH_BYTES = 4
+READ_BYTES = 65_536
+"""What one read takes at most. All connections share one buffer: a read is used up before the next begins."""
+LARGE = READ_BYTES
+"""A frame above this needs room of its own before it is read on; see `_LargeFrames`."""
+SWEEP_SECONDS = 0.5
+QUIET_SECONDS = 0.15
+"""A drain ends when no client has sent anything for this long."""
+BACKLOG = 512
+KEEPALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
+)
+
+
+class Fault(StrEnum):
+    """Why a frame was rejected before anybody looked into it."""
+
+    EMPTY = "empty"
+    OVERSIZED = "over the frame limit"
+    TLS = "TLS"
+    HTTP = "HTTP"
+    STALLED = "stalled"
+    CUT_SHORT = "cut short"
+
+
+class Hold(StrEnum):
+    """Why herald does not read from anybody."""
+
+    QUEUE = "queue is full"
+    DISK = "disk is full"
+
+
+_HTTP = (b"GET ", b"POST", b"PUT ", b"HEAD", b"OPTI", b"PATC", b"DELE", b"CONN", b"TRAC", b"PRI ")
+_TLS_HANDSHAKE = b"\x16\x03"
+
+_DETAILS = {
+    Fault.EMPTY: "a frame of no bytes",
+    Fault.TLS: "the record port speaks no TLS",
+    Fault.HTTP: "the record port speaks no HTTP; the web pages have a port of their own",
+    Fault.STALLED: "the rest of a frame did not come in time",
+    Fault.CUT_SHORT: "the connection ended within a frame",
+}
+
+
+def recognise(header: bytes) -> Fault:
+    """Return what somebody speaks whose first four bytes are the length of no frame."""
+    if header.startswith(_TLS_HANDSHAKE):
+        return Fault.TLS
+    return Fault.HTTP if header in _HTTP else Fault.OVERSIZED
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a stranger may ask of the listener. Lengths in bytes, the deadline in seconds."""
+
+    frame: int
+    clients: int
+    deadline: float
+    large_frames: int
+    """How much may be held of frames above 64 KiB that are still coming."""
+
+
+class CannotListen(Exception):
+    """The address cannot be listened on; the text is for the operator."""
+
+
+class _LargeFrames:
+    """The room for large frames that have begun to come.
+
+    Small ones are bounded by the number of clients. A large one waits, unread, until there is room for all of it, so
+    that a thousand clients that begin a megabyte each cost no gigabyte; one that has room can always be finished,
+    so nothing waits for ever.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: dict[Connection, int] = {}
+        self._waiting: OrderedDict[Connection, int] = OrderedDict()
+
+    def ask(self, connection: Connection, size: int) -> bool:
+        """Whether `connection` may read a frame of `size` now; if not, it is told when it may."""
+        if connection in self._held:
+            return True
+        if self._held and sum(self._held.values()) + size > self._most:
+            self._waiting[connection] = size
+            return False
+        self._held[connection] = size
+        return True
+
+    def give_back(self, connection: Connection) -> None:
+        """The frame is there, or will never be."""
+        self._waiting.pop(connection, None)
+        if self._held.pop(connection, None) is None:
+            return
+        while self._waiting:
+            waiting, size = next(iter(self._waiting.items()))
+            if self._held and sum(self._held.values()) + size > self._most:
+                return
+            del self._waiting[waiting]
+            self._held[waiting] = size
+            waiting.room_granted()
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One client: splits its stream into payloads."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+        self._transport: asyncio.Transport | None = None
+        self._begun = bytearray()
+        self._needed = 0
+        self._begun_at = 0.0
+        self._paused_at: float | None = None
+        self._waits_for_room = False
+        self.peer = ""
+
+    # --- What asyncio calls ----------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        address = transport.get_extra_info("peername")
+        self.peer = str(address[0]) if address else ""
+        if not self._intake.admit(self):
+            self._transport.abort()
+            return
+        sock = transport.get_extra_info("socket")
+        for option in KEEPALIVE:
+            sock.setsockopt(*option)
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self._intake.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        intake = self._intake
+        intake.figures.bytes += nbytes
+        if self._begun:
+            self._begun += intake.view[:nbytes]
+            if len(self._begun) < self._needed:
+                return
+            data = bytes(self._begun)
+        else:
+            data = bytes(intake.view[:nbytes])
+        self._split(data)
+
+    def eof_received(self) -> None:
+        """Let the transport close; what had begun to come is dealt with when it has."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._begun:
+            self._reject(Fault.CUT_SHORT, bytes(self._begun[:100]))
+        self._forget_begun()
+        self._transport = None
+        self._intake.dismiss(self)
+
+    # --- Frames ----------------------------------------------------------------------------------------
+
+    def _split(self, data: bytes) -> None:
+        payloads: list[bytes] = []
+        position, end = 0, len(data)
+        frame_max = self._intake.limits.frame
+        fault: Fault | None = None
+        while (start := position + LENGTH_BYTES) <= end:
+            stop = start + int.from_bytes(data[position:start], "big")
+            if stop > end or stop == start or stop - start > frame_max:
+                if stop - start > frame_max:
+                    fault = recognise(data[position:start])
+                    break
+                if stop > end:
+                    break
+                self._reject(Fault.EMPTY, b"")
+            else:
+                payloads.append(data[start:stop])
+            position = stop
+        if payloads:
+            self._intake.take(payloads, self.peer)
+        if fault is not None:
+            self._end(fault, data[position:])
+        else:
+            self._keep(data, position, end)
+
+    def _keep(self, data: bytes, position: int, end: int) -> None:
+        """Keep the beginning of a frame until the rest comes."""
+        continues = position == 0 and bool(self._begun)
+        if not continues:
+            self._forget_begun()
+            self._begun_at = self._intake.now()
+        if position == end:
+            return
+        if not continues:
+            self._begun = bytearray(data[position:])
+        self._needed = LENGTH_BYTES
+        if end - position >= LENGTH_BYTES:
+            self._needed += int.from_bytes(data[position : position + LENGTH_BYTES], "big")
+        if self._needed > LARGE and not self._intake.large_frames.ask(self, self._needed):
+            self._waits_for_room = True
+            self.settle()
+
+    def _forget_begun(self) -> None:
+        self._begun = bytearray()
+        self._waits_for_room = False
+        self._intake.large_frames.give_back(self)
+
+    def _reject(self, fault: Fault, data: bytes) -> None:
+        detail = _DETAILS.get(fault) or (
+            f"a length of {int.from_bytes(data[:LENGTH_BYTES], 'big'):,} bytes; "
+            f"at most {self._intake.limits.frame:,} are taken (HERALD_FRAME_MAX)"
+        )
+        self._intake.reject(fault, detail, self.peer, data)
+
+    def _end(self, fault: Fault, data: bytes) -> None:
+        self._reject(fault, data)
+        self._forget_begun()
+        self.close()
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    # --- Reading and not reading -----------------------------------------------------------------------
+
+    def room_granted(self) -> None:
+        self._waits_for_room = False
+        self.settle()
+
+    def settle(self) -> None:
+        """Read, or do not, as the intake and the room for large frames want it."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        now = self._intake.now()
+        if self._intake.is_held or self._waits_for_room:
+            if self._paused_at is None:
+                self._paused_at = now
+                self._transport.pause_reading()
+        elif self._paused_at is not None:
+            # The client could not go on while herald did not read.
+            self._begun_at += now - self._paused_at
+            self._paused_at = None
+            self._transport.resume_reading()
+
+    def end_if_stalled(self, now: float) -> None:
+        """Close when a frame that has begun did not come to its end in time."""
+        if not self._begun or self._paused_at is not None:
+            return
+        if now - self._begun_at > self._intake.limits.deadline:
+            self._end(Fault.STALLED, bytes(self._begun[:100]))
+
+
+class Intake:
+    """The listener and its connections. Everything here happens in the event loop's thread."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        figures: Figures,
+        journal: Journal,
+        limits: Limits,
+        is_disk_full: Callable[[], bool],
+    ) -> None:
+        self.figures = figures
+        self.limits = limits
+        self.buffer = bytearray(READ_BYTES)
+        self.view = memoryview(self.buffer)
+        self.large_frames = _LargeFrames(limits.large_frames)
+        self.address = ""
+        self.now = asyncio.get_running_loop().time
+        self._queue = queue
+        self._journal = journal
+        self._is_disk_full = is_disk_full
+        self._connections: set[Connection] = set()
+        self._known = Acquaintances()
+        self._holds: set[Hold] = set()
+        self._held_since = 0.0
+        self._server: asyncio.Server  # since open()
+        self._sweeper: asyncio.Task[None] | None = None
+
+    # --- Life ------------------------------------------------------------------------------------------
+
+    async def open(self, host: str, port: int) -> None:
+        """Take the address, without accepting anybody yet; raises CannotListen."""
+        loop = asyncio.get_running_loop()
+        try:
+            self._server = await loop.create_server(
+                lambda: Connection(self), host, port, backlog=BACKLOG, start_serving=False
+            )
+        except (OSError, OverflowError) as error:
+            raise CannotListen(why_not(error, host, port)) from error
+        self.address = shown(host, self.port)
+
+    @property
+    def port(self) -> int:
+        """The port that was really taken, which matters where 0 was asked for."""
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def start(self) -> None:
+        """Accept clients from now on; raises CannotListen."""
+        self._look_at_disk()
+        try:
+            await self._server.start_serving()
+        except OSError as error:
+            raise CannotListen(why_not(error, self.address, self.port)) from error
+        self._sweeper = asyncio.create_task(self._sweep_for_ever())
+
+    async def drain(self, seconds: float) -> None:
+        """Accept nobody more, read what clients have already sent, at most for `seconds`, then part from them."""
+        deadline = self.now() + seconds
+        # Who has connected already waits to be accepted, with what he has sent.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        self._server.close()
+        while self.now() < deadline and self._connections and Hold.DISK not in self._holds:
+            before = self.figures.bytes
+            await asyncio.sleep(QUIET_SECONDS)
+            if self.figures.bytes == before and not self._holds:
+                break
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for connection in list(self._connections):
+            connection.close()
+        await asyncio.sleep(0)
+        self._account_pause()
+
+    # --- Clients ---------------------------------------------------------------------------------------
+
+    def admit(self, connection: Connection) -> bool:
+        """Whether there is room for one more client."""
+        if len(self._connections) >= self.limits.clients:
+            self.figures.refused += 1
+            return False
+        self._connections.add(connection)
+        self.figures.connections += 1
+        self.figures.clients = len(self._connections)
+        connection.settle()
+        now = datetime.now(UTC)
+        if self._known.is_new(connection.peer, now):
+            self._journal.say(logging.DEBUG, f"client connected from {connection.peer} on {self.address}", now)
+        return True
+
+    def dismiss(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self.figures.clients = len(self._connections)
+
+    def take(self, payloads: list[bytes], peer: str) -> None:
+        """Queue payloads that came together."""
+        self.figures.received += len(payloads)
+        if self._queue.put(Chunk(payloads, datetime.now(UTC), peer, self.now())):
+            self.hold(Hold.QUEUE)
+
+    def reject(self, fault: Fault, detail: str, peer: str, data: bytes) -> None:
+        self.figures.reject(fault, detail, peer=peer, data=data, at=datetime.now(UTC))
+
+    # --- Back-pressure ---------------------------------------------------------------------------------
+
+    @property
+    def is_held(self) -> bool:
+        return bool(self._holds)
+
+    def hold(self, reason: Hold) -> None:
+        """Stop reading from everybody."""
+        if not self._holds:
+            self._held_since = self.now()
+        if reason not in self._holds:
+            self._holds.add(reason)
+            self._settle_all()
+
+    def room_in_queue(self) -> None:
+        """Read again: the batcher has made room."""
+        self.let_go(Hold.QUEUE)
+
+    def let_go(self, reason: Hold) -> None:
+        """Read again, unless there is another reason not to."""
+        if reason in self._holds:
+            self._account_pause()
+            self._holds.discard(reason)
+            self._settle_all()
+
+    def _settle_all(self) -> None:
+        self.figures.holds = sorted(self._holds)
+        for connection in list(self._connections):
+            connection.settle()
+
+    def _account_pause(self) -> None:
+        if self._holds:
+            now = self.now()
+            self.figures.paused += now - self._held_since
+            self._held_since = now
+
+    # --- What is looked at again and again ---------------------------------------------------------------
+
+    async def _sweep_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            self._account_pause()
+            self._look_at_disk()
+            now = self.now()
+            for connection in list(self._connections):
+                connection.end_if_stalled(now)
+
+    def _look_at_disk(self) -> None:
+        is_full = self._is_disk_full()
+        if is_full and Hold.DISK not in self._holds:
+            self.hold(Hold.DISK)
+            self._journal.say(
+                logging.CRITICAL,
+                "the disk of the database is almost full: herald takes no more records until there is room again "
+                "(HERALD_DISK_FREE_MIN_PERCENT)",
+            )
+        elif not is_full and Hold.DISK in self._holds:
+            self.let_go(Hold.DISK)
+            self._journal.say(logging.WARNING, "the disk of the database has room again: herald takes records")
+
+
+def why_not(error: Exception, host: str, port: int) -> str:
+    """Return what an operator can do about an address that cannot be listened on."""
+    where = shown(host, port)
+    number = getattr(error, "errno", None)
+    if isinstance(error, OverflowError):
+        return f"cannot listen on {where}: a port is a number from 0 to 65535 (HERALD_BRIDGE_PORT)"
+    if number == errno.EADDRINUSE:
+        return (
+            f"cannot listen on {where}: another program listens there already "
+            f"(`ss -ltnp` names it); stop it, or set HERALD_BRIDGE_PORT"
+        )
+    if number in (errno.EACCES, errno.EPERM):
+        return f"cannot listen on {where}: not permitted; ports below 1024 are for root (HERALD_BRIDGE_PORT)"
+    if number == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+        return f"cannot listen on {where}: this machine has no such address (HERALD_BRIDGE_HOST)"
+    return f"cannot listen on {where}: {error}"
