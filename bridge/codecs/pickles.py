@@ -495,7 +495,7 @@ class _Machine:
                 return b""
             case Global("builtins" | "__builtin__", "bytearray"), (bytes() as raw,):
                 return raw
-            case Global("builtins" | "__builtin__", "bytearray"), (str() as text, "latin-1"):
+            case Global("builtins" | "__builtin__", "bytearray"), (str() as text, "latin-1" | b"latin-1"):
                 return self.encoded(text)
             case Global("copy_reg" | "copyreg", "_reconstructor"), (Global() as of, Global(), state):
                 return Thing(of, () if state is None else (state,))

@@ -329,6 +329,8 @@ class Shapes:
         self._candidates: dict[Sketch, None] = {}
         self._pause = 1
         self._skip = 0
+        self.looks = 0
+        """How many frames were looked at for their shape, which costs twice what the machine takes for them."""
 
     def match(self, payload: bytes) -> tuple[Shape, Sequence[object]] | None:
         """Return the shape `payload` has, and its values in the order of the shape's keys; None if it is not known."""
@@ -347,6 +349,7 @@ class Shapes:
         if self._skip or len(payload) > FRAME_MAX:
             self._skip -= bool(self._skip)
             return
+        self.looks += 1
         drawn = sketch(payload)
         if drawn is not None and drawn in self._candidates:
             del self._candidates[drawn]
