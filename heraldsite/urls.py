@@ -3,6 +3,20 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import path
+from django.contrib.auth.views import LogoutView
+from django.urls import include, path
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from bridge.views import status
+from heraldsite.views import ChangePassword, Login, healthz
+
+handler500 = "heraldsite.views.failed"
+
+urlpatterns = [
+    path("", include("logs.urls")),
+    path("status", include(([path("", status, name="status")], "bridge"))),
+    path("login", Login.as_view(), name="login"),
+    path("logout", LogoutView.as_view(), name="logout"),
+    path("password", ChangePassword.as_view(), name="password"),
+    path("healthz", healthz, name="healthz"),
+    path("admin/", admin.site.urls),
+]
