@@ -71,11 +71,11 @@ class Keeper(threading.Thread):
             return
         self._told_at = time.monotonic()
         rows, self._deleted = self._deleted, 0
-        self._journal.say(logging.INFO, f"deleted {rows:,} rows that were older than {in_words(self._keep)}")
+        self._journal.say(logging.INFO, f"deleted {rows:,} rows that were older than {as_kept(self._keep)}")
 
 
-def in_words(duration: timedelta) -> str:
-    """Return a duration as people say it: "30 days", "1,309,600 s"."""
+def as_kept(duration: timedelta) -> str:
+    """Return how long rows are kept, exactly: `30 days`, `1,309,600 s`."""
     if duration >= timedelta(days=1) and duration % timedelta(days=1) == timedelta(0):
         return f"{duration.days:,} day{'s' if duration.days != 1 else ''}"
     return f"{duration.total_seconds():,.0f} s"
