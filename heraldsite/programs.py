@@ -118,7 +118,17 @@ def web_argv(site: Site) -> tuple[str, ...]:
     """Return how daphne is started: without its access log, and believing a proxy only where there must be one."""
     proxy = ("--proxy-headers",) if site.behind_proxy else ()
     address = ("-b", site.web_host, "-p", str(site.web_port))
-    return (str(site.python), "-m", "daphne", "-v", "0", *proxy, *address, "heraldsite.asgi:application")
+    return (
+        str(site.python),
+        "-m",
+        "daphne",
+        "-v",
+        "0",
+        "--no-server-name",
+        *proxy,
+        *address,
+        "heraldsite.asgi:application",
+    )
 
 
 def configuration(site: Site, *, foreground: bool = False) -> str:
@@ -210,12 +220,13 @@ def output_to_events() -> list[str]:
 
 
 def output_to_files(program: Program, site: Site) -> list[str]:
-    path = literal(site.log_dir / f"{program.name}.log")
+    # Twice, because supervisord expands this one value twice.
+    path = literal(literal(site.log_dir / f"{program.name}.log"))
     return [f"stdout_logfile={path}", "stdout_logfile_maxbytes=10000000", "stdout_logfile_backups=10"]
 
 
 def literal(value: Path | str) -> str:
-    """Return `value` as supervisord reads it back: there a percent sign begins an expansion."""
+    """Return `value` so that supervisord reads it as it is: a percent sign begins an expansion there."""
     return str(value).replace("%", "%%")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,17 @@ from heraldsite.programs import Program
 
 LAST_WORDS = 20
 LINE_MAX = 65_536
+
+
+class Terminal(Console):
+    """A terminal, or a pipe in its place, whose going away ends nothing: what is said then is said to nobody."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        # Else the interpreter, when it flushes at its end, makes a failure of it.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 class Teller:
@@ -76,7 +89,7 @@ class Teller:
         try:
             self._console.print(Text(who, style=style) + Text(line), soft_wrap=True)
         except OSError:
-            # The terminal or pipe is gone. The programs are not to suffer for it.
+            # A terminal that is gone fails with EIO, which is no broken pipe.
             pass
 
 

@@ -7,10 +7,10 @@ import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
-from rich.console import Console
 
 from heraldsite.programs import configuration, this_site
 from heraldsite.start import start
+from heraldsite.supervision import Terminal
 
 
 class Command(BaseCommand):
@@ -31,7 +31,7 @@ class Command(BaseCommand):
             # A terminal that is not UTF-8 must not end herald over a record's umlaut.
             sys.stdout.reconfigure(errors="backslashreplace")
         try:
-            well = start(Console(no_color=options["no_color"] or None, highlight=False))
+            well = start(Terminal(no_color=options["no_color"] or None, highlight=False))
         except KeyboardInterrupt:
             # Before supervisord has taken over the signals there is nothing to stop.
             raise SystemExit(130) from None
