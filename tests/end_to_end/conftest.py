@@ -219,14 +219,26 @@ def _sibling(name: str) -> str:
 @pytest.fixture
 def site(_template: Site, tmp_path: Path) -> Iterator[Site]:
     """A herald of this test's own, migrated and empty; nothing of it runs yet."""
-    directory = tmp_path / "site"
-    shutil.copytree(_template.directory, directory)
+    with _copied(_template, tmp_path / "site") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def shared_site(_template: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A herald that the tests of a module share: each looks only at rows of its own system."""
+    with _copied(_template, tmp_path_factory.mktemp("shared") / "site") as found:
+        yield found
+
+
+@contextlib.contextmanager
+def _copied(template: Site, directory: Path) -> Iterator[Site]:
+    shutil.copytree(template.directory, directory)
     url = f"sqlite:///{directory}/herald.sqlite3"
     name = ""
     if SERVER:
         name = f"herald_{os.getpid()}_{time.monotonic_ns()}"
         with psycopg.connect(SERVER, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {urlsplit(_template.database_url).path[1:]}")
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {urlsplit(template.database_url).path[1:]}")
         url = _sibling(name)
     found = Site(directory, url)
     try:
