@@ -76,6 +76,11 @@ def encode(row: Mapping[str, Any]) -> Encoded:
     return Encoded(row["id"], orjson.dumps(line(row)).decode())
 
 
+def _close_connection() -> None:
+    """Close the database connection of the thread this is called in; `connection` is another one in each."""
+    connection.close()
+
+
 def frame(kind: str, **values: Any) -> str:
     """Return one message to a browser."""
     return orjson.dumps({"type": kind, **values}).decode()
@@ -242,7 +247,7 @@ class Follower:
             self._watchers.clear()
             self._joining.clear()
         finally:
-            await self._in_thread(connection.close)
+            await self._in_thread(_close_connection)
             self._thread.shutdown(wait=False)
 
     async def _round(self, started: float) -> float:
@@ -332,7 +337,7 @@ class Follower:
             for watcher in self._joining:
                 watcher.tell(text)
         with contextlib.suppress(DatabaseError):
-            await self._in_thread(connection.close)
+            await self._in_thread(_close_connection)
 
     def _tell_all(self, text: str) -> None:
         for watcher in self._watchers:
