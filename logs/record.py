@@ -360,7 +360,7 @@ class Layout:
         if self._is_usual:
             try:
                 return self._usual(values, received, peer)
-            except _Unusual:
+            except (_Unusual, TypeError):  # a list or dict, where a text is looked up, is not hashable
                 pass
         return build(dict(zip(self.keys, values, strict=True)), received=received, peer=peer)
 

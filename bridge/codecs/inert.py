@@ -12,7 +12,7 @@ import orjson
 from bridge.codecs.rejection import Reason, Rejected
 
 DEPTH_MAX = 64
-NODES_MAX = 50_000
+NODES_MAX = 20_000
 CHARACTERS_MAX = 2 * 2**20
 OBJECT_TEXT_MAX = 1_000
 # How deep the parts of an object are told inside its text; parents and children often refer to each other.
@@ -34,6 +34,10 @@ class Global:
     def shown(self) -> str:
         """The name as a person writes it: built-ins without their module."""
         return self.name if self.module in _BUILTINS else f"{self.module}.{self.name}"
+
+
+_DEQUE = Global("collections", "deque")
+_UUID = Global("uuid", "UUID")
 
 
 @dataclass(eq=False, slots=True)
@@ -85,15 +89,27 @@ class Inert:
             raise Rejected(Reason.TOO_MANY_NODES, f"more than {NODES_MAX:,} values, shared ones counted each time")
         if kind is str:
             return self._counted(value)  # type: ignore[arg-type]
-        if value is None or kind is int or kind is float or kind is bool:
+        if kind is int:
+            return self._weighed(value)  # type: ignore[arg-type]
+        if value is None or kind is float or kind is bool:
             return value
         return self._nested(value)
 
+    def _weighed(self, number: int) -> int:
+        # Printing a long integer takes quadratic time: it is charged as several times its length in text.
+        bits = number.bit_length()
+        if bits > 64:
+            self._charge(bits)
+        return number
+
     def _counted(self, text: str) -> str:
-        self._characters -= len(text)
+        self._charge(len(text))
+        return text
+
+    def _charge(self, characters: int) -> None:
+        self._characters -= characters
         if self._characters < 0:
             raise Rejected(Reason.TOO_MUCH_TEXT, f"more than {CHARACTERS_MAX:,} characters, shared ones each time")
-        return text
 
     def _nested(self, value: object) -> object:
         if isinstance(value, bytes | bytearray):
@@ -150,7 +166,7 @@ class Inert:
     def _thing(self, thing: Thing) -> object:
         if thing.of.name in _SETS and thing.of.module in _BUILTINS and len(thing.args) <= 1:
             return self._contents(thing)
-        if thing.of == Global("collections", "deque"):
+        if thing.of == _DEQUE:
             return self._contents(thing)
         if thing.of.module == "collections" and thing.of.name in _DICTS and thing.state is None:
             return self._mapping(thing)
@@ -237,7 +253,7 @@ def _known(thing: Thing) -> str | None:
     try:
         if thing.of.module == "datetime":
             return _moment(thing.of.name, thing.args)
-        if thing.of == Global("uuid", "UUID") and isinstance(thing.state, dict):
+        if thing.of == _UUID and isinstance(thing.state, dict):
             number = thing.state["int"]
             return str(UUID(int=number)) if isinstance(number, int) else None
     except (ValueError, TypeError, KeyError, IndexError, OverflowError, struct.error):

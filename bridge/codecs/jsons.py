@@ -27,23 +27,22 @@ def is_hello(payload: bytes) -> bool:
 
 def read(payload: bytes) -> dict[str, object]:
     """Return the JSON object in `payload`. Raises Rejected, and nothing else."""
-    told = _parsed(payload)
+    try:
+        fields = _object(orjson.loads(payload))
+    except orjson.JSONDecodeError as error:
+        if not _REFUSED.search(payload) and not _WIDE.search(payload):
+            raise _rejection(error) from None
+        return _object(_parsed_slowly(payload))
+    # Only now, when the budgets have held: the standard library's reader takes ten times as long.
+    return _object(_parsed_slowly(payload)) if _WIDE.search(payload) else fields
+
+
+def _object(told: object) -> dict[str, object]:
     if not isinstance(told, dict):
         raise Rejected(Reason.NOT_A_RECORD, "json: the payload is no object")
     if next(iter(told), None) == "herald":
         raise Rejected(Reason.HELLO, "json: the key `herald` opens the acknowledged protocol, which is not spoken here")
     return cast(dict[str, object], Inert().plain(told))
-
-
-def _parsed(payload: bytes) -> object:
-    if _WIDE.search(payload):
-        return _parsed_slowly(payload)
-    try:
-        return orjson.loads(payload)
-    except orjson.JSONDecodeError as error:
-        if not _REFUSED.search(payload):
-            raise _rejection(error) from None
-    return _parsed_slowly(payload)
 
 
 def _parsed_slowly(payload: bytes) -> object:

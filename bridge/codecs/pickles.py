@@ -17,6 +17,8 @@ from collections.abc import Callable
 from bridge.codecs.inert import NODES_MAX, Global, Inert, Thing, as_key
 from bridge.codecs.rejection import Reason, Rejected
 
+# What a record of NODES_MAX values needs in the wordiest protocol: to be put, remembered and taken into its container.
+STEPS_MAX = 4 * NODES_MAX
 MARKS_MAX = 200
 NAME_MAX = 256
 INT_BYTES_MAX = 256
@@ -93,7 +95,7 @@ class _Machine:
     def run(self) -> object:
         payload, handlers = self.payload, _HANDLERS
         try:
-            while True:
+            for _ in range(STEPS_MAX):
                 opcode = payload[self.pos]
                 self.pos += 1
                 handlers[opcode](self)
@@ -101,6 +103,7 @@ class _Machine:
             return self._result()
         except (IndexError, struct.error):
             raise self._malformed("the payload ends too early, or takes more than it put") from None
+        raise Rejected(Reason.TOO_MANY_NODES, f"pickle: more than {STEPS_MAX:,} opcodes")
 
     def _result(self) -> object:
         if len(self.stack) != 1 or self.marks or self.pos != len(self.payload):
@@ -170,8 +173,14 @@ class _Machine:
     def push(self, value: object) -> None:
         self.nodes += 1
         if self.nodes > NODES_MAX:
-            raise Rejected(Reason.TOO_MANY_NODES, f"pickle: more than {NODES_MAX:,} values")
+            self.count(0)
         self.stack.append(value)
+
+    def count(self, nodes: int) -> None:
+        """Charge the budget for work that takes about as long as `nodes` values."""
+        self.nodes += nodes
+        if self.nodes > NODES_MAX:
+            raise Rejected(Reason.TOO_MANY_NODES, f"pickle: more than {NODES_MAX:,} values")
 
     def pop_mark(self) -> list[object]:
         if not self.marks:
@@ -344,6 +353,7 @@ class _Machine:
         line = self.take_line().rstrip()
         if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
             raise self._malformed("a string without its quotes")
+        self.count(line.count(b"\\"))
         self.push(_ESCAPE.sub(_unescaped, line[1:-1]))
 
     def binstring(self) -> None:
@@ -587,3 +597,8 @@ _OPCODES: dict[bytes, _Handler] = {
     b"b": _Machine.build,
 }
 _HANDLERS: list[_Handler] = [_OPCODES.get(bytes([code]), _Machine.unknown) for code in range(256)]
+
+
+def knows(code: int) -> bool:
+    """Tell whether the machine has an opcode with this byte."""
+    return bytes([code]) in _OPCODES
