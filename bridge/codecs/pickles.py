@@ -122,12 +122,14 @@ class _Machine:
     # Reading
 
     def take(self, length: int) -> bytes:
-        end = self.pos + length
-        if end > len(self.payload):
-            raise self._malformed(f"{length} bytes are announced, {len(self.payload) - self.pos} are left")
-        taken = self.payload[self.pos : end]
-        self.pos = end
+        taken = self.payload[self.pos : self.pos + length]
+        if len(taken) != length:
+            raise self._too_short(length)
+        self.pos += length
         return taken
+
+    def _too_short(self, length: int) -> Rejected:
+        return self._malformed(f"{length} bytes are announced, {len(self.payload) - self.pos} are left")
 
     def take_line(self) -> bytes:
         end = self.payload.find(b"\n", self.pos)
@@ -241,13 +243,15 @@ class _Machine:
         self.remember(self.line_index())
 
     def binput(self) -> None:
-        self.remember(self.u8())
+        self.memo[self.payload[self.pos]] = self.stack[-1]
+        self.pos += 1
 
     def long_binput(self) -> None:
         self.remember(self.u32())
 
     def memoize(self) -> None:
-        self.remember(len(self.memo))
+        # No index to check: the budget of steps bounds the memo.
+        self.memo[len(self.memo)] = self.stack[-1]
 
     def get(self) -> None:
         self.recall(self.line_index())
@@ -327,17 +331,28 @@ class _Machine:
     # Text and bytes; Python 2's byte strings stay bytes until it is known what they are for
 
     def push_text(self, length: int) -> None:
-        raw = self.take(length)
+        # Half of all opcodes come here: what `take` and `push` do is written out.
+        raw = self.payload[self.pos : self.pos + length]
+        if len(raw) != length:
+            raise self._too_short(length)
+        self.pos += length
+        self.nodes += 1
+        if self.nodes > NODES_MAX:
+            self.count(0)
         try:
-            self.push(raw.decode("utf-8", "surrogatepass"))
+            self.stack.append(raw.decode())
         except UnicodeDecodeError:
-            self.push(raw.decode("utf-8", "replace"))
+            self.stack.append(_lenient(raw))
 
     def binunicode(self) -> None:
-        self.push_text(self.u32())
+        (length,) = _u32(self.payload, self.pos)
+        self.pos += 4
+        self.push_text(length)
 
     def short_binunicode(self) -> None:
-        self.push_text(self.u8())
+        length = self.payload[self.pos]
+        self.pos += 1
+        self.push_text(length)
 
     def binunicode8(self) -> None:
         self.push_text(self.u64())
@@ -520,6 +535,14 @@ class _Machine:
             return text.encode("latin-1")
         except UnicodeEncodeError:
             raise self._malformed("bytes of what are none") from None
+
+
+def _lenient(raw: bytes) -> str:
+    """Return text that is no UTF-8: with its lone surrogates, which pickle does write, or else with replacements."""
+    try:
+        return raw.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return raw.decode("utf-8", "replace")
 
 
 def _unescaped(found: re.Match[bytes]) -> bytes:
