@@ -6,11 +6,13 @@ engines, the page and the live view agree on every row whatever an engine thinks
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
+from itertools import product
 from typing import Any, Self
 from urllib.parse import urlencode
 
@@ -86,6 +88,7 @@ _LOWER = _pairs()
 _CASED = frozenset(_LOWER) | frozenset(map(ord, _LOWER.values()))
 # Up to here (Latin, Greek, Cyrillic) all engines fold the pairs as we do; later scripts differ by their version.
 _SAME_EVERYWHERE = 0x4FF
+_TOO_YOUNG = frozenset("\u037f\u03f3")  # Yot became a pair with Unicode 7, which SQLite's tables do not know.
 
 
 def fold(text: str) -> str:
@@ -98,7 +101,8 @@ _folded = lru_cache(maxsize=1_024)(fold)
 
 def _indexable(character: str) -> bool:
     """Whether every engine folds this character as `fold` does, so that its index may be asked for it."""
-    return ord(character) <= _SAME_EVERYWHERE or ord(character) not in _CASED
+    common = ord(character) <= _SAME_EVERYWHERE and character not in _TOO_YOUNG
+    return common or ord(character) not in _CASED
 
 
 # --- The filter ----------------------------------------------------------------------------------------------------
@@ -264,11 +268,11 @@ def _tokens(text: str) -> list[str]:
     return usable[::step]
 
 
-def _sqlite_clause(text: str) -> _TextClause | None:
+def _sqlite_clause(text: str) -> _TextClause:
     """FTS5 with detail=none knows only single tokens: all of them must occur, the row itself is verified afterwards."""
     tokens = _tokens(text)
     if not tokens:
-        return None
+        return _sqlite_scan(text)
     match = " AND ".join('"{}"'.format(token.replace('"', '""')) for token in tokens)
     # The plus sign keeps SQLite from walking Log and asking the text index about every single row.
     return _TextClause(
@@ -277,6 +281,22 @@ def _sqlite_clause(text: str) -> _TextClause | None:
         params=[match],
         id_column="logs_log_text.rowid",
     )
+
+
+def _sqlite_scan(text: str) -> _TextClause:
+    """Without a token every row is looked at. LIKE knows the case of ASCII alone; other letters become wildcards."""
+    pattern = "".join(_literal(character) if character.isascii() else "_" for character in text)
+    return _TextClause(
+        tables=[],
+        where=["(logs_log.message LIKE %s ESCAPE '\\' OR logs_log.exc_text LIKE %s ESCAPE '\\')"],
+        params=[f"%{pattern}%", f"%{pattern}%"],
+        indexed=False,
+    )
+
+
+def _literal(character: str) -> str:
+    """Return a character as it stands for itself in a pattern of LIKE."""
+    return "\\" + character if character in "\\%_" else character
 
 
 @cache
@@ -291,21 +311,35 @@ def _folds(alias: str) -> tuple[bool, bool]:
     return plain, beyond
 
 
-def _postgresql_clause(text: str, alias: str) -> _TextClause | None:
+def _postgresql_clause(text: str, alias: str) -> _TextClause:
     """ILIKE over the trigram index; a character whose case the database treats otherwise becomes a wildcard."""
+    if len(text) <= 2:
+        return _postgresql_scan(text)
     plain, beyond = _folds(alias)
     pattern = "".join(
-        ("\\" + character if character in "\\%_" else character)
-        if plain and (character.isascii() or (beyond and _indexable(character)))
-        else "_"
+        _literal(character) if plain and (character.isascii() or (beyond and _indexable(character))) else "_"
         for character in text
     )
     return _TextClause(
         tables=[],
         where=["(logs_log.message ILIKE %s OR logs_log.exc_text ILIKE %s)"],
         params=[f"%{pattern}%", f"%{pattern}%"],
-        indexed=any(len(run) >= 3 for run in "".join(c if c.isalnum() else " " for c in pattern).split()),
+        indexed=any(len(run) >= 3 for run in re.findall(r"[^\W_]+", pattern)),
     )
+
+
+def _postgresql_scan(text: str) -> _TextClause:
+    """Every spelling of one or two characters, each by LIKE: ILIKE would fold the whole of every row first."""
+    cases = [{_literal(case) for case in (character, fold(character), _upper(character))} for character in text]
+    patterns = [f"%{''.join(spelling)}%" for spelling in product(*map(sorted, cases))]
+    either = " OR ".join(f"logs_log.{column} LIKE %s" for column in ("message", "exc_text") for _ in patterns)
+    return _TextClause(tables=[], where=[f"({either})"], params=patterns * 2, indexed=False)
+
+
+def _upper(character: str) -> str:
+    """Return the capital that `fold` takes back to this letter, if there is one."""
+    capital = character.upper()
+    return capital if len(capital) == 1 and fold(capital) == fold(character) else character
 
 
 def _text_clause(text: str, alias: str) -> _TextClause | None:
