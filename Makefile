@@ -64,7 +64,7 @@ soak: setup  ## run the long fault and load tests
 	$(BIN)/python -m pytest -m soak $(ARGS)
 
 fuzz: setup  ## throw random frames at the decoders (MINUTES=5)
-	$(BIN)/python -m tests.bridge.fuzz_codecs --minutes $(MINUTES)
+	$(BIN)/python -m tests.bridge.fuzz_codecs --seconds $$(( $(MINUTES) * 60 ))
 
 lock:  ## resolve the dependencies of pyproject.toml anew into requirements.lock (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate \

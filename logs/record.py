@@ -8,12 +8,14 @@ from math import isfinite
 from operator import itemgetter
 from typing import NamedTuple, cast
 
+from django.conf import settings
+
 from logs import storable
 from logs.merging import merge
 
 ID_MAX = 200
 LABEL_MAX = 1_000
-TEXT_MAX = 262_144
+TEXT_MAX: int = settings.TEXT_MAX
 """Longest ids, other short texts, and message, exc_text, stack_info, in characters."""
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)

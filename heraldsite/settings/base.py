@@ -71,8 +71,9 @@ WEB_HOST = env.str("HERALD_WEB_HOST", default="127.0.0.1")
 WEB_PORT = env.int("HERALD_WEB_PORT", default=STAGE.web_port, most=65_535)
 
 # --- Bounds --------------------------------------------------------------------------------------
-FRAME_MAX = env.int("HERALD_FRAME_MAX", default=1_048_576)
-TEXT_MAX = env.int("HERALD_TEXT_MAX", default=262_144)
+# The codecs' budgets of time and memory are meant for frames of 1 MiB; a longer one would break them.
+FRAME_MAX = env.int("HERALD_FRAME_MAX", default=1_048_576, least=1_024, most=1_048_576)
+TEXT_MAX = env.int("HERALD_TEXT_MAX", default=262_144, least=1_000, most=1_048_576)
 BATCH_ROWS = env.int("HERALD_BATCH_ROWS", default=2_000)
 BATCH_AGE = timedelta(milliseconds=env.int("HERALD_BATCH_AGE_MS", default=50))
 QUEUE_BYTES = env.int("HERALD_QUEUE_BYTES", default=33_554_432)
@@ -261,6 +262,8 @@ LOGGING: dict[str, Any] = {
     },
     "loggers": {
         "daphne.http_protocol": {"level": "WARNING"},
+        # Whatever else is to be said: `manage.py up` waits for the line "Listening on …".
+        "daphne.server": {"level": "INFO"},
         "django.server": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         "django": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
     },

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import os
 import pkgutil
 import sys
 import time
@@ -13,7 +12,6 @@ import time
 import django
 
 import tests.benchmarks as package
-from heraldsite.stage import TESTING
 
 
 def modules(area: str) -> list[str]:
@@ -40,6 +38,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", TESTING.settings_module)
     django.setup()
     sys.exit(main())

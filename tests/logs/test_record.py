@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -417,3 +420,17 @@ def test_every_record_can_be_written_to_a_database(changes: dict[str, object]):
     json.loads(record.extra, parse_constant=pytest.fail)
     assert -(2**31) <= record.levelno < 2**31
     assert set(record.flags.split()) <= {"created", "cut", "odd"}
+
+
+@pytest.mark.parametrize(("limit", "flags"), [("1000", "cut"), ("3000", "")])
+def test_the_operator_says_how_long_a_text_may_be(limit: str, flags: str):
+    code = (
+        "import pickle; from datetime import UTC, datetime; from tests import corpus; from bridge.codecs import to_record\n"
+        "payload = pickle.dumps(corpus.stock_record(msg='x' * 2000), 1)\n"
+        "for _ in range(3): print(to_record(payload, received=datetime.now(UTC)).flags)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"HERALD_TEXT_MAX": limit}, capture_output=True, text=True
+    )
+
+    assert (run.stdout.splitlines(), run.stderr) == ([flags] * 3, "")
