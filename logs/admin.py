@@ -38,6 +38,18 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Return the row with every invisible character in it made visible: it is shown, and nothing else."""
+        row = super().get_object(request, object_id, from_field)
+        for field in self.opts.concrete_fields if row is not None else ():
+            if isinstance(field, CharField | TextField):
+                setattr(row, field.attname, inert(getattr(row, field.attname)))
+        return row
+
+    @admin.display(description="system", ordering="system_id")
+    def system(self, row: Any) -> SafeString:
+        return codes(short(row.system_id, 60) or "(none)")
+
 
 class LogChangeList(ChangeList):
     """A page of Log by the search the log page uses: by id, without COUNT and without OFFSET."""
@@ -142,15 +154,6 @@ class LogAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Log]:
         return search.visible_to(request.user).rows()
 
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Log | None:
-        """Return the row with every invisible character in it made visible: it is shown, and nothing else."""
-        row = super().get_object(request, object_id, from_field)
-        if row is not None:
-            for field in Log._meta.concrete_fields:
-                if isinstance(field, CharField | TextField):
-                    setattr(row, field.attname, inert(getattr(row, field.attname)))
-        return row
-
     @admin.display(description="received")
     def arrived(self, row: Log) -> str:
         return f"{row.received:%Y-%m-%d %H:%M:%S}"
@@ -158,10 +161,6 @@ class LogAdmin(ReadOnlyAdmin):
     @admin.display(description="level")
     def level(self, row: Log) -> SafeString:
         return codes(short(row.levelname, 20) or row.levelno)
-
-    @admin.display(description="system")
-    def system(self, row: Log) -> SafeString:
-        return codes(short(row.system_id, 60))
 
     @admin.display(description="message")
     def text(self, row: Log) -> SafeString:
@@ -180,10 +179,6 @@ class HeartBeatAdmin(ReadOnlyAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: HeartBeat | None = None) -> bool:
         return request.user.has_perm("logs.delete_heartbeat")
 
-    @admin.display(description="system", ordering="system_id")
-    def system(self, beat: HeartBeat) -> SafeString:
-        return codes(inert(beat.system_id) or "(none)")
-
     @admin.display(description="host", ordering="sub_system_id")
     def host(self, beat: HeartBeat) -> SafeString:
         return codes(inert(beat.sub_system_id))
@@ -195,7 +190,7 @@ class HeartBeatAdmin(ReadOnlyAdmin):
 
 @admin.register(LogCount)
 class LogCountAdmin(ReadOnlyAdmin):
-    list_display = ("minute", "system_id", "level", "count", "writer")
+    list_display = ("minute", "system", "level", "count", "writer")
     list_filter = ("level",)
     search_fields = ("system_id",)
     ordering = ("-minute", "system_id", "level")

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 
 from logs import search, tail
 from logs.models import HeartBeat, Level
-from logs.rows import details, empty_line, in_words, line
+from logs.rows import details, empty_line, in_words, inert, line
 from logs.search import IDS, PAGE_ROWS, PAGE_ROWS_MAX, RANGES, Filter, FilterError, Page
 
 SUGGESTIONS = 200
@@ -72,7 +72,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "position": str(position),
         "deadline": settings.SEARCH_DEADLINE,
         "query": wanted.to_querystring(),
-        "read_as": list(read_as(wanted)),
+        "read_as": " and ".join(read_as(wanted)),
         "live": newest_page and (wanted.until is None or wanted.until > now),
         "newest_page": newest_page,
         "older": _link(wanted, before=page.older),
@@ -104,13 +104,17 @@ def _form(data: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _systems() -> list[str]:
-    known = HeartBeat.objects.order_by("system_id").values_list("system_id", flat=True).distinct()
-    return list(known[:SUGGESTIONS])
+    return _suggestions("system_id")
 
 
 def _hosts() -> list[str]:
-    known = HeartBeat.objects.exclude(sub_system_id="").order_by("sub_system_id")
-    return list(known.values_list("sub_system_id", flat=True).distinct()[:SUGGESTIONS])
+    return _suggestions("sub_system_id")
+
+
+def _suggestions(column: str) -> list[str]:
+    """Return known ids to choose from; one with characters that do not show is left to those who know it."""
+    known = HeartBeat.objects.exclude(**{column: ""}).order_by(column).values_list(column, flat=True).distinct()
+    return [name for name in known[:SUGGESTIONS] if inert(name) == name]
 
 
 def read_as(wanted: Filter) -> Iterator[str]:
@@ -120,9 +124,9 @@ def read_as(wanted: Filter) -> Iterator[str]:
         yield f"level ≥ {name}"
     for name, label in IDS.items():
         if value := getattr(wanted, name):
-            yield f"{label.lower()} = {value}"
+            yield f"{label.lower()} = {inert(value)}"
     if wanted.text:
-        yield f"text contains “{wanted.text}”"
+        yield f"text contains “{inert(wanted.text)}”"
     if wanted.last:
         yield RANGES[wanted.last][0].lower()
     elif wanted.since is not None:
@@ -144,13 +148,14 @@ def _nothing(wanted: Filter, page: Page, now: datetime) -> str:
 def _silence(wanted: Filter, now: datetime) -> str:
     """Return when a system that was asked for was last heard of."""
     beats = HeartBeat.objects.filter(system_id=wanted.system_id) if wanted.system_id else HeartBeat.objects.none()
+    name = inert(wanted.system_id)
     newest = beats.order_by("-newest_heartbeat").first()
     if not wanted.system_id:
         return "No rows match."
     if newest is None:
-        return f"No rows match. herald has never heard of {wanted.system_id}."
+        return f"No rows match. herald has never heard of {name}."
     ago = in_words(now - newest.newest_heartbeat)
-    return f"No rows match. {wanted.system_id} was last heard of {ago} ago."
+    return f"No rows match. {name} was last heard of {ago} ago."
 
 
 @require_safe

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import connection
+from django.http import HttpResponse
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from logs.models import HeartBeat, Log
+from logs.store import append
+from tests.logs.records import record
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def chief(client: Client) -> Client:
+    client.force_login(get_user_model().objects.create_superuser("chief"), "django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+def text(answer: HttpResponse) -> str:
+    return answer.content.decode()
+
+
+def shown(answer: HttpResponse) -> list[str]:
+    return re.findall(r'class="field-text">(\S*) <a', text(answer))
+
+
+def test_the_log_is_listed_newest_first_and_searched_as_on_its_page(chief: Client):
+    append([record("one"), record("TWO", levelno=40), record("three", system_id="till")])
+
+    assert shown(chief.get("/admin/logs/log/")) == ["three", "TWO", "one"]
+    assert shown(chief.get("/admin/logs/log/?q=two")) == ["TWO"]
+    assert shown(chief.get("/admin/logs/log/?level=ERROR")) == ["TWO"]
+    assert shown(chief.get("/admin/logs/log/?system_id=till")) == ["three"]
+
+
+def test_the_log_is_listed_in_pages_without_counting_or_skipping(chief: Client):
+    append([record(str(number)) for number in range(250)])
+    seen: list[str] = []
+    address = "/admin/logs/log/"
+    with CaptureQueriesContext(connection) as queries:
+        while address:
+            answer = chief.get(address)
+            seen += shown(answer)
+            older = re.search(r'href="([^"]+)" rel="next"', text(answer))
+            address = f"/admin/logs/log/{older[1]}" if older else ""
+
+    assert seen == [str(number) for number in range(249, -1, -1)]
+    said = " ".join(query["sql"].upper() for query in queries if "LOGS_LOG" in query["sql"].upper())
+    assert "COUNT(" not in said
+    assert "OFFSET" not in said
+
+
+@pytest.mark.parametrize(
+    "query", ["level=LOUD", "before=x", "before=1&after=2", "before=0", "after=99999999999999999999"]
+)
+def test_an_address_that_is_not_understood_leads_back_to_the_list(chief: Client, query: str):
+    assert chief.get(f"/admin/logs/log/?{query}")["Location"] == "/admin/logs/log/?e=1"
+
+
+def test_nobody_adds_changes_or_deletes_a_log(chief: Client):
+    append([record("stays")])
+    number = Log.objects.get().id
+
+    assert chief.get("/admin/logs/log/add/").status_code == 403
+    assert chief.get(f"/admin/logs/log/{number}/delete/").status_code == 403
+    assert chief.post(f"/admin/logs/log/{number}/change/", {"message": "x"}).status_code == 403
+    chief.post("/admin/logs/log/", {"action": "delete_selected", "_selected_action": [number], "post": "yes"})
+    assert Log.objects.get().message == "stays"
+
+
+def test_a_log_is_shown_with_every_invisible_character_visible(chief: Client):
+    append([record("a\u202eb<b>")])
+    number = Log.objects.get().id
+
+    page = text(chief.get(f"/admin/logs/log/{number}/change/"))
+
+    assert "a⟦U+202E⟧b&lt;b&gt;" in page
+    assert "\u202e" not in page
+
+
+def test_heartbeats_are_listed_with_their_age(chief: Client):
+    append([record("x", at=timezone.now() - timedelta(hours=2))])
+
+    page = text(chief.get("/admin/logs/heartbeat/"))
+
+    assert '<td class="field-age">2 h</td>' in page
+
+
+def test_a_retired_system_may_be_deleted_and_none_added(chief: Client):
+    append([record("x")])
+    number = HeartBeat.objects.get().id
+
+    assert chief.get("/admin/logs/heartbeat/add/").status_code == 403
+    chief.post(f"/admin/logs/heartbeat/{number}/delete/", {"post": "yes"})
+    assert not HeartBeat.objects.exists()
+
+
+@pytest.mark.parametrize("model", ["logcount", "readerposition", "sendermark"])
+def test_what_herald_keeps_for_itself_is_only_shown(chief: Client, model: str):
+    append([record("x")])
+
+    assert chief.get(f"/admin/logs/{model}/").status_code == 200
+    assert chief.get(f"/admin/logs/{model}/add/").status_code == 403
+
+
+def test_the_administration_bears_the_name_of_the_stage(chief: Client):
+    page = text(chief.get("/admin/"))
+
+    assert 'data-stage="TESTING"' in page
+    assert "herald TESTING" in page
