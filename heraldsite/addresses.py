@@ -24,6 +24,13 @@ class Address:
         return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
 
+def reachable(host: str) -> str:
+    """Where this machine finds what listens on `host`: what listens everywhere is found on loopback."""
+    if host not in WILDCARDS:
+        return host
+    return "::1" if host == "::" else "127.0.0.1"
+
+
 def obstacle(address: Address) -> str | None:
     """Return in a sentence why nothing could listen on `address` now; None when something could."""
     try:

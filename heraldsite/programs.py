@@ -142,6 +142,11 @@ def configuration(site: Site, *, foreground: bool = False) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+# At a terminal heraldsite.supervision judges by what a program says; supervisord only has to keep from haste.
+START_WATCHED = ("startsecs=1", "startretries=5")
+# Elsewhere a program that fails on a slow machine must not pass for one that has worked and then ended.
+START_UNWATCHED = ("startsecs=10", "startretries=60")
+
 HEADER = """\
 ; Made by heraldsite/programs.py: a change here is lost. `manage.py up --print-config` prints it for an installation
 ; with other paths or ports."""
@@ -204,9 +209,7 @@ def program_section(program: Program, site: Site, *, foreground: bool) -> str:
         f"directory={literal(site.root)}",
         "autostart=true",
         "autorestart=true",
-        # A program that fails on a slow machine must not pass for one that has worked and then ended.
-        "startsecs=10",
-        f"startretries={2 if foreground else 60}",
+        *(START_WATCHED if foreground else START_UNWATCHED),
         # Never stopasgroup: a task queue's workers, signalled beside their master, leave it waiting for ever.
         f"stopwaitsecs={max(STOP_WAIT, site.drain + STOP_MARGIN) // timedelta(seconds=1)}",
         "killasgroup=true",

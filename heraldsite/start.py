@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from heraldsite.accounts import FIRST_ACCOUNT, make_first_account
-from heraldsite.addresses import Address, obstacle
+from heraldsite.addresses import Address, obstacle, reachable
 from heraldsite.programs import Site, configuration, programs, this_site
 from heraldsite.supervision import Teller, supervise
 
@@ -114,7 +114,7 @@ def welcome(console: Console, password: str | None) -> None:
         tell(console, f"    name: {FIRST_ACCOUNT}", style="bold yellow")
         tell(console, f"    one-time password: {password}", style="bold yellow")
     tell(console, "\n  A first record, from any Python:")
-    snippet = SNIPPET.format(host=settings.BRIDGE_HOST, port=settings.BRIDGE_PORT)
+    snippet = SNIPPET.format(host=reachable(settings.BRIDGE_HOST), port=settings.BRIDGE_PORT)
     tell(console, "\n".join(f"    {line}" for line in snippet.splitlines()), style="green")
     tell(console, "\n  Ctrl-C stops all of it.\n")
 

@@ -20,6 +20,7 @@ from supervisor.supervisord import Supervisor
 from heraldsite.programs import Program
 
 LAST_WORDS = 20
+STARTS = 3
 LINE_MAX = 65_536
 
 
@@ -35,16 +36,22 @@ class Terminal(Console):
 
 
 class Teller:
-    """Writes the programs' output line by line, and knows which have started and which has failed."""
+    """Writes the programs' output line by line, and knows which of them do their work and which has failed.
+
+    A program does its work from the line on that says so. How long it has run means nothing: on a busy machine even a
+    program that fails takes its time.
+    """
 
     def __init__(self, programs: list[Program], console: Console, *, when_ready: str) -> None:
         self.failed: str | None = None
+        names = [program.name for program in programs]
         self._ready = {program.name: program.ready.lower() for program in programs}
-        self._waiting = set(self._ready)
-        self._unfinished = dict.fromkeys(self._ready, b"")
-        self._last: dict[str, deque[str]] = {name: deque(maxlen=LAST_WORDS) for name in self._ready}
+        self._working: set[str] = set()
+        self._failed_starts = dict.fromkeys(names, 0)
+        self._unfinished = dict.fromkeys(names, b"")
+        self._last: dict[str, deque[str]] = {name: deque(maxlen=LAST_WORDS) for name in names}
         self._console = console
-        self._when_ready = when_ready
+        self._when_ready: str | None = when_ready
 
     def output(self, name: str, data: bytes) -> None:
         """Take what the program wrote; a line is told once its end is there, or when it is too long to wait for."""
@@ -59,22 +66,31 @@ class Teller:
         self._last[name].append(line)
         self._tell(f"{name:>6} │ ", line, style="cyan")
         if self._ready[name] in line.lower():
-            self.started(name)
+            self._works(name)
 
-    def started(self, name: str) -> None:
-        """Note that a program does its work; after the last one herald is said to be ready, once."""
-        if name in self._waiting:
-            self._waiting.remove(name)
-            if not self._waiting:
-                self.herald(self._when_ready)
+    def _works(self, name: str) -> None:
+        self._working.add(name)
+        self._failed_starts[name] = 0
+        if self._when_ready is not None and len(self._working) == len(self._ready):
+            self.herald(self._when_ready)
+            self._when_ready = None
 
     def ended(self, name: str) -> None:
-        self.herald(f"{name} has ended by itself; it is started again", style="yellow")
+        """Note that a program has ended untold; one that never got to its work a few times in a row has failed."""
+        self._flush(name)
+        if name in self._working:
+            self._working.remove(name)
+            self.herald(f"{name} has ended by itself; it is started again", style="yellow")
+            return
+        self._failed_starts[name] += 1
+        if self._failed_starts[name] < STARTS:
+            self.herald(f"{name} did not start; it is tried again", style="yellow")
+        else:
+            self.gave_up(name)
 
     def gave_up(self, name: str) -> None:
         """Note that a program cannot be started, with what it said last."""
         self.failed = name
-        self._flush(name)
         words = "\n".join(f"    {line}" for line in self._last[name]) or "    (it said nothing)"
         self.herald(f"{name} cannot be started. Its last words:\n{words}", style="bold red")
 
@@ -103,9 +119,8 @@ class Foreground(Supervisor):  # type: ignore[misc]
     def runforever(self) -> None:
         # Not earlier: supervisord forgets all subscribers just before this, and sets its own signals.
         events.subscribe(events.ProcessLogEvent, self._on_output)
-        events.subscribe(events.ProcessStateRunningEvent, lambda event: self.teller.started(name_of(event)))
-        events.subscribe(events.ProcessStateExitedEvent, lambda event: self.teller.ended(name_of(event)))
-        events.subscribe(events.ProcessStateBackoffEvent, self._on_failed_start)
+        events.subscribe(events.ProcessStateExitedEvent, self._on_end)
+        events.subscribe(events.ProcessStateBackoffEvent, self._on_end)
         events.subscribe(events.ProcessStateFatalEvent, self._on_fatal)
         signal.signal(signal.SIGHUP, lambda number, frame: self.options.signal_receiver.receive(signal.SIGTERM, frame))
         super().runforever()
@@ -119,14 +134,19 @@ class Foreground(Supervisor):  # type: ignore[misc]
     def _on_output(self, event: Any) -> None:
         self.teller.output(name_of(event), event.data)
 
-    def _on_failed_start(self, event: Any) -> None:
+    def _on_end(self, event: Any) -> None:
         if self.options.mood == SupervisorStates.RUNNING:
-            self.teller.herald(f"{name_of(event)} did not start (try {event.process.backoff})", style="yellow")
+            self.teller.ended(name_of(event))
+            self._stop_after_failure()
 
     def _on_fatal(self, event: Any) -> None:
         # Told to stop, supervisord also gives up what it was about to start again: that is no failure.
         if self.options.mood == SupervisorStates.RUNNING:
             self.teller.gave_up(name_of(event))
+            self._stop_after_failure()
+
+    def _stop_after_failure(self) -> None:
+        if self.teller.failed:
             self.options.mood = SupervisorStates.SHUTDOWN
 
 

@@ -6,8 +6,10 @@ import logging
 from logging.handlers import SocketHandler
 
 import pytest
+from django.core.management import CommandError
 
 from heraldsite import demo
+from heraldsite.management.commands.demo import Command
 
 NUMBER = 2_000
 
@@ -68,3 +70,17 @@ def test_records_come_when_their_time_has_come():
 def test_where_nobody_listens_that_is_said():
     with pytest.raises(demo.NobodyListens, match=r"nobody listens on 127\.0\.0\.1:9$"):
         demo.connect("127.0.0.1", 9)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--rate", "fast"), ("--rate", "-1"), ("--seconds", "0"), ("--seconds", "nan"), ("--port", "x")]
+)
+def test_a_number_that_makes_no_sense_is_refused(arguments):
+    with pytest.raises(CommandError, match=f"argument {arguments[0]}: "):
+        Command().create_parser("manage.py", "demo").parse_args(arguments)
+
+
+def test_the_defaults_lead_to_this_machines_own_bridge(settings):
+    settings.BRIDGE_HOST = "0.0.0.0"
+    options = Command().create_parser("manage.py", "demo").parse_args([])
+    assert (options.host, options.port) == ("127.0.0.1", settings.BRIDGE_PORT)

@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from heraldsite.programs import Program
-from heraldsite.supervision import LAST_WORDS, Teller
+from heraldsite.supervision import LAST_WORDS, STARTS, Teller
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RUN = """
@@ -58,27 +58,37 @@ def test_what_looks_like_markup_or_is_no_text_is_told_as_it_stands(teller, said)
     assert said.getvalue() == "   web │ [bold]no[/bold] \\xff\n"
 
 
-def test_ready_is_said_once_after_the_last_program_has_started(teller, said):
+def test_ready_is_said_once_after_the_last_program_has_said_so_of_itself(teller, said):
     teller.output("web", b"Listening on TCP address\n")
     assert "ready" not in said.getvalue()
     teller.output("bridge", b"listening on 127.0.0.1:1\n")
-    teller.started("bridge")
+    teller.ended("bridge")
     teller.output("bridge", b"listening on 127.0.0.1:1\n")
     assert said.getvalue().count("ready: here") == 1
 
 
-def test_a_program_that_gave_up_is_told_with_its_last_words(teller, said):
-    for number in range(100):
-        teller.output("bridge", f"line {number}\n".encode())
-    teller.output("bridge", b"port taken")
-    said.truncate(0)
-    teller.gave_up("bridge")
+def test_a_program_that_never_gets_to_its_work_is_given_up_with_its_last_words(teller, said):
+    for _ in range(STARTS):
+        assert teller.failed is None
+        for number in range(100):
+            teller.output("bridge", f"line {number}\n".encode())
+        teller.output("bridge", b"port taken")
+        said.truncate(0)
+        teller.ended("bridge")
     told = said.getvalue()
     assert teller.failed == "bridge"
     assert "bridge cannot be started" in told
     assert "    port taken" in told
     assert "    line 99" in told
     assert told.count("    line ") == LAST_WORDS - 1
+
+
+def test_a_program_that_worked_in_between_is_never_given_up(teller):
+    for _ in range(10 * STARTS):
+        teller.ended("bridge")
+        teller.output("bridge", b"listening on 127.0.0.1:1\n")
+        teller.ended("bridge")
+    assert teller.failed is None
 
 
 @contextmanager
@@ -97,7 +107,7 @@ pidfile={directory}/pid
 [program:{name}]
 command=/bin/sh {directory}/{name}.sh
 startsecs=1
-startretries=1
+startretries=5
 autorestart=true
 redirect_stderr=true
 stdout_logfile=NONE
@@ -153,8 +163,9 @@ def test_a_signal_and_a_closed_terminal_end_all_programs_well(tmp_path, number):
     assert "stopping" in said
 
 
-def test_one_program_that_cannot_start_ends_all_of_it_with_its_last_words(tmp_path):
-    with supervised(tmp_path, good=STAYS, bad="echo the port is taken; exit 3") as process:
+@pytest.mark.parametrize("pause", [0, 1.5])
+def test_one_program_that_cannot_start_ends_all_of_it_with_its_last_words_soon_or_late(tmp_path, pause):
+    with supervised(tmp_path, good=STAYS, bad=f"sleep {pause}; echo the port is taken; exit 3") as process:
         said, _ = process.communicate(timeout=30)
     assert process.returncode == 1
     assert "bad cannot be started. Its last words:\n    the port is taken" in said

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from heraldsite.addresses import reachable
 from heraldsite.demo import NobodyListens, Totals, connect, number_of_records, send, told
 
 
@@ -21,7 +22,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--rate", type=not_negative, default=20, help="records a second; 0: as fast as they go")
         parser.add_argument("--seconds", type=positive, default=30, help="how long")
-        parser.add_argument("--host", default=connectable(settings.BRIDGE_HOST), help="where the bridge listens")
+        parser.add_argument("--host", default=reachable(settings.BRIDGE_HOST), help="where the bridge listens")
         parser.add_argument("--port", type=int, default=settings.BRIDGE_PORT, help="its port for records")
         parser.add_argument("--seed", type=int, default=1, help="another number tells another story")
 
@@ -51,11 +52,6 @@ class Command(BaseCommand):
 def progress_bar(console: Console) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console)
-
-
-def connectable(host: str) -> str:
-    """Where to find a bridge that listens on `host`: one that listens everywhere is found on loopback."""
-    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (compared, not bound)
 
 
 def not_negative(text: str) -> float:
