@@ -142,7 +142,6 @@ ALLOWED_HOSTS = env.list("HERALD_ALLOWED_HOSTS", default=["localhost", "127.0.0.
 CSRF_TRUSTED_ORIGINS = env.list("HERALD_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
-    "daphne",
     "heraldsite.apps.HeraldSiteConfig",
     "logs",
     "bridge",
@@ -154,7 +153,6 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "channels",
-    "graphene_django",
     "django_q",
     "axes",
     "csp",
