@@ -65,7 +65,7 @@ class Visitor:
         return self.page.locator("#rows .message").all_text_contents()
 
     def wait_for_live(self) -> None:
-        self.page.wait_for_function("document.getElementById('live')?.dataset.state === 'live'", timeout=10_000)
+        self.page.wait_for_selector("#live[data-state=live]")
 
 
 @contextmanager
