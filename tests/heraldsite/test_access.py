@@ -3,15 +3,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractBaseUser, Group
+from django.contrib.auth.models import Group, User
 from django.db import connection
-from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from heraldsite.access import PUBLIC_PATHS, is_public
 from heraldsite.accounts import MUST_CHANGE_PASSWORD
+from tests.logs.records import Answer
 
 pytestmark = pytest.mark.django_db
 
@@ -43,12 +42,12 @@ def example(entry: URLPattern | URLResolver) -> str:
 
 
 @pytest.fixture
-def anna() -> AbstractBaseUser:
-    return get_user_model().objects.create_user("anna", password=PASSWORD)
+def anna() -> User:
+    return User.objects.create_user("anna", password=PASSWORD)
 
 
 @pytest.fixture
-def inside(client: Client, anna: AbstractBaseUser) -> Client:
+def inside(client: Client, anna: User) -> Client:
     client.force_login(anna, "django.contrib.auth.backends.ModelBackend")
     return client
 
@@ -93,30 +92,30 @@ def test_a_form_that_is_sent_too_late_leads_to_the_login(client: Client):
     assert client.post("/password", headers=PAGE)["Location"] == "/login"
 
 
-def test_logging_in_leads_back_to_where_one_wanted_to_go(client: Client, anna: AbstractBaseUser):
+def test_logging_in_leads_back_to_where_one_wanted_to_go(client: Client, anna: User):
     answer = client.post("/login", {"username": "anna", "password": PASSWORD, "next": "/?level=ERROR"})
 
     assert answer["Location"] == "/?level=ERROR"
     assert client.get("/", headers=PAGE).status_code == 200
 
 
-def test_logging_in_never_leads_to_another_site(client: Client, anna: AbstractBaseUser):
+def test_logging_in_never_leads_to_another_site(client: Client, anna: User):
     answer = client.post("/login", {"username": "anna", "password": PASSWORD, "next": "https://elsewhere.example/"})
 
     assert answer["Location"] == "/"
 
 
-def test_a_wrong_password_is_said_and_lets_nobody_in(client: Client, anna: AbstractBaseUser):
+def test_a_wrong_password_is_said_and_lets_nobody_in(client: Client, anna: User):
     answer = client.post("/login", {"username": "anna", "password": "x"})
 
     assert b"do not belong together" in answer.content
     assert client.get("/", headers=PAGE).status_code == 302
 
 
-def test_ten_wrong_passwords_lock_this_name_at_this_address_and_no_other(client: Client, anna: AbstractBaseUser):
-    get_user_model().objects.create_user("berta", password=PASSWORD)
+def test_ten_wrong_passwords_lock_this_name_at_this_address_and_no_other(client: Client, anna: User):
+    User.objects.create_user("berta", password=PASSWORD)
 
-    def attempt(name: str, password: str, address: str = "10.0.0.1") -> HttpResponse:
+    def attempt(name: str, password: str, address: str = "10.0.0.1") -> Answer:
         return client.post("/login", {"username": name, "password": password}, REMOTE_ADDR=address)
 
     answers = [attempt("anna", "wrong") for _ in range(10)]
@@ -135,7 +134,7 @@ def test_logging_out_needs_a_form(inside: Client):
 
 
 @pytest.fixture
-def under_duty(inside: Client, anna: AbstractBaseUser) -> Client:
+def under_duty(inside: Client, anna: User) -> Client:
     Group.objects.create(name=MUST_CHANGE_PASSWORD).user_set.add(anna)
     return inside
 
@@ -150,7 +149,7 @@ def test_who_must_change_the_password_may_still_leave(under_duty: Client):
     assert under_duty.post("/logout")["Location"] == "/login"
 
 
-def test_a_changed_password_ends_the_duty_and_keeps_one_logged_in(under_duty: Client, anna: AbstractBaseUser):
+def test_a_changed_password_ends_the_duty_and_keeps_one_logged_in(under_duty: Client, anna: User):
     assert b"meant for once" in under_duty.get("/password").content
     new = "another horse entirely"
     answer = under_duty.post("/password", {"old_password": PASSWORD, "new_password1": new, "new_password2": new})
@@ -160,7 +159,7 @@ def test_a_changed_password_ends_the_duty_and_keeps_one_logged_in(under_duty: Cl
     assert not anna.groups.exists()
 
 
-def test_a_refused_password_does_not_end_the_duty(under_duty: Client, anna: AbstractBaseUser):
+def test_a_refused_password_does_not_end_the_duty(under_duty: Client, anna: User):
     answer = under_duty.post("/password", {"old_password": PASSWORD, "new_password1": "1234", "new_password2": "1234"})
 
     assert b"too short" in answer.content

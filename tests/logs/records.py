@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
 from logs.record import Record
+
+if TYPE_CHECKING:
+    from django.test.client import _MonkeyPatchedWSGIResponse as Answer  # what Django's test client answers
+else:
+    from django.http import HttpResponse as Answer
+
+__all__ = ["Answer", "record"]
 
 
 def record(message: str = "hello", /, *, at: datetime | None = None, **fields: Any) -> Record:

@@ -6,14 +6,13 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection
-from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from logs.models import HeartBeat, Log
 from logs.store import append
-from tests.logs.records import record
+from tests.logs.records import Answer, record
 
 pytestmark = pytest.mark.django_db
 
@@ -24,11 +23,11 @@ def chief(client: Client) -> Client:
     return client
 
 
-def text(answer: HttpResponse) -> str:
+def text(answer: Answer) -> str:
     return answer.content.decode()
 
 
-def shown(answer: HttpResponse) -> list[str]:
+def shown(answer: Answer) -> list[str]:
     return re.findall(r'class="field-text">(\S*) <a', text(answer))
 
 

@@ -111,8 +111,9 @@ def test_any_address_is_a_filter_or_a_filter_error(data: dict[str, str]):
 
 # --- What matches --------------------------------------------------------------------------------------------------
 
+CREATED = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ROW = {"message": "Zahlung 77 über 5 € fehlgeschlagen", "exc_text": "ConnectionRefusedError", "levelno": 40}
-ROW |= dict.fromkeys(search.IDS, "") | {"system_id": "shop", "created": datetime(2026, 11, 22, 12, tzinfo=UTC)}
+ROW |= dict.fromkeys(search.IDS, "") | {"system_id": "shop", "created": CREATED}
 
 
 @pytest.mark.parametrize(
@@ -127,8 +128,8 @@ ROW |= dict.fromkeys(search.IDS, "") | {"system_id": "shop", "created": datetime
         (Filter(level=41), False),
         (Filter(system_id="shop"), True),
         (Filter(system_id="Shop"), False),
-        (Filter(since=ROW["created"]), True),
-        (Filter(until=ROW["created"]), False),
+        (Filter(since=CREATED), True),
+        (Filter(until=CREATED), False),
         (Filter(text="zahlung", system_id="till"), False),
     ],
 )

@@ -3,11 +3,11 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from html import unescape
+from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection
-from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -19,7 +19,7 @@ from logs.search import Filter
 from logs.store import append
 from logs.tail import newest
 from logs.views import read_as
-from tests.logs.records import record
+from tests.logs.records import Answer, record
 
 pytestmark = pytest.mark.django_db
 
@@ -30,11 +30,11 @@ def anna(client: Client) -> Client:
     return client
 
 
-def text(answer: HttpResponse) -> str:
+def text(answer: Answer) -> str:
     return answer.content.decode()
 
 
-def shown(answer: HttpResponse) -> list[str]:
+def shown(answer: Answer) -> list[str]:
     table = text(answer).partition('<ol id="rows"')[2].partition("</ol>")[0]
     return [unescape(found) for found in re.findall(r'data-field="message">(.*?)</bdi>', table)]
 
@@ -189,7 +189,8 @@ HOSTILE = [
 @pytest.mark.parametrize("hostile", HOSTILE)
 @pytest.mark.parametrize("field", ["message", "system_id", "levelname", "exc_text", "funcname"])
 def test_hostile_text_is_nothing_but_text(anna: Client, hostile: str, field: str):
-    append([record(**{"message": "x", field: hostile})])
+    fields: dict[str, Any] = {field: hostile}
+    append([record()._replace(**fields)])
     number = Log.objects.get().id
 
     table, whole = text(anna.get("/")), text(anna.get(f"/logs/{number}"))
