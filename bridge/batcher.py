@@ -205,7 +205,7 @@ class Batcher(threading.Thread):
             while not self._queue.is_done:
                 self._turn(IDLE_WAIT)
             self._sum_up()
-            self._store(self._journal.take())
+            self.store(self._journal.take())
             self._save_status(stopped=True)
         except BaseException as failure:  # the daemon re-raises it: a thread's end must not go unnoticed
             self.failure = failure
@@ -220,7 +220,7 @@ class Batcher(threading.Thread):
         sent = len(records)
         records += self._journal.take()
         if records:
-            self._figures.stored += sent - self._store(records)
+            self._figures.stored += sent - self.store(records)
             self._figures.batches += 1
         self._in_hand = 0
         self._queue.release(weight)
@@ -251,7 +251,7 @@ class Batcher(threading.Thread):
 
     # --- Storing ---------------------------------------------------------------------------------------
 
-    def _store(self, records: Sequence[Record]) -> int:
+    def store(self, records: Sequence[Record]) -> int:
         """Store `records`, however long the database needs; return how many it refused for their content."""
         delay = RETRY_FIRST
         while records:
@@ -274,7 +274,7 @@ class Batcher(threading.Thread):
             self._refuse(records[0], error)
             return 1
         middle = len(records) // 2
-        return self._store(records[:middle]) + self._store(records[middle:])
+        return self.store(records[:middle]) + self.store(records[middle:])
 
     def _refuse(self, record: Record, error: Exception) -> None:
         said = " ".join(str(error).split())
@@ -322,7 +322,9 @@ class Batcher(threading.Thread):
         fresh, self._summed = rejected - self._summed, rejected
         if fresh:
             reasons = ", ".join(f"{number:,} {reason}" for reason, number in fresh.most_common())
-            self._journal.say(logging.WARNING, f"rejected {fresh.total():,} payloads: {reasons}")
+            total = fresh.total()
+            what = "payload" if total == 1 else "payloads"
+            self._journal.say(logging.WARNING, f"rejected {total:,} {what}: {reasons}")
 
     def _save_status(self, *, stopped: bool = False) -> None:
         figures = self._figures.as_dict(queue_frames=self._queue.frames, queue_bytes=self._queue.bytes)

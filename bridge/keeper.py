@@ -33,7 +33,7 @@ class Keeper(threading.Thread):
         self._every = every
         self._figures = figures
         self._journal = journal
-        self._stop = threading.Event()
+        self._stopping = threading.Event()
         self._looked_at = float("-inf")
         self._looked_when = 0
         self._deleted = 0
@@ -41,10 +41,10 @@ class Keeper(threading.Thread):
         self._failure_told_at = float("-inf")
 
     def stop(self) -> None:
-        self._stop.set()
+        self._stopping.set()
 
     def run(self) -> None:
-        while not self._stop.wait(GLANCE_SECONDS):
+        while not self._stopping.wait(GLANCE_SECONDS):
             if self._is_due():
                 self._looked_at, self._looked_when = time.monotonic(), self._figures.received
                 self._look(datetime.now(UTC))
@@ -58,7 +58,7 @@ class Keeper(threading.Thread):
 
     def _look(self, now: datetime) -> None:
         try:
-            self._deleted += retention.prune(now - self._keep, stop=self._stop.is_set)
+            self._deleted += retention.prune(now - self._keep, stop=self._stopping.is_set)
         except DatabaseTrouble as error:
             connection.close()
             if time.monotonic() - self._failure_told_at >= FAILURES_TOLD_EVERY.total_seconds():
@@ -71,7 +71,9 @@ class Keeper(threading.Thread):
             return
         self._told_at = time.monotonic()
         rows, self._deleted = self._deleted, 0
-        self._journal.say(logging.INFO, f"deleted {rows:,} rows that were older than {as_kept(self._keep)}")
+        self._journal.say(
+            logging.INFO, f"deleted {rows:,} row{'s' if rows != 1 else ''} older than {as_kept(self._keep)}"
+        )
 
 
 def as_kept(duration: timedelta) -> str:
