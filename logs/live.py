@@ -3,7 +3,7 @@
 The follower reads the tail every settings.LIVE_INTERVAL while somebody watches, asks each distinct filter once per
 row, and encodes a row and a frame once for all who get it.
 
-A browser acknowledges every frame. So long as more than WINDOW characters are on their way to it, what comes is not
+A browser acknowledges every frame. So long as more than WINDOW bytes are on their way to it, what comes is not
 kept for it but counted, and it is told how many rows it missed and where to find them: one that has stalled costs
 WINDOW and a frame, and disturbs nobody.
 
@@ -40,7 +40,7 @@ from logs.tail import Position, newest, read_after
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-WINDOW = 400_000
+WINDOW = 750_000
 FRAME = 100_000
 CHUNK = 500
 CHUNKS_A_POLL = 8
@@ -66,14 +66,17 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A row as the browser gets it."""
+    """A row as the browser gets it, and how many bytes that takes."""
 
     id: int
     text: str
+    size: int
 
 
 def encode(row: Mapping[str, Any]) -> Encoded:
-    return Encoded(row["id"], orjson.dumps(line(row)).decode())
+    """Return a row for the browser, without what is empty: most rows of most senders leave most fields so."""
+    encoded = orjson.dumps({name: value for name, value in line(row).items() if value != ""})
+    return Encoded(row["id"], encoded.decode(), len(encoded))
 
 
 def _close_connection() -> None:
@@ -93,26 +96,27 @@ class Frame:
     number: int
     rows: list[Encoded]
     text: str
+    size: int
 
 
 def frames(rows: Iterable[Encoded], position: Position, numbers: Iterator[int]) -> Iterator[Frame]:
-    """Yield `rows` in frames of about FRAME characters; only the last one moves the browser's position.
+    """Yield `rows` in frames of about FRAME bytes; only the last one moves the browser's position.
 
     A browser that loses the connection between two of them gets the first one's rows again, and drops them.
     """
     parts: list[list[Encoded]] = []
     size = FRAME
     for row in rows:
-        if size + len(row.text) > FRAME:
+        if size + row.size > FRAME:
             parts.append([])
             size = 0
         parts[-1].append(row)
-        size += len(row.text)
+        size += row.size
     for part in parts:
         number = next(numbers)
         place = f',"position":"{position}"' if part is parts[-1] else ""
         text = f'{{"type":"rows","number":{number}{place},"rows":[{",".join(row.text for row in part)}]}}'
-        yield Frame(number, part, text)
+        yield Frame(number, part, text, sum(row.size for row in part))
 
 
 class Watcher:
@@ -149,15 +153,15 @@ class Watcher:
 
     @property
     def unacknowledged(self) -> int:
-        """How many characters are on their way."""
+        """How many bytes of rows are on their way."""
         return sum(size for _, size in self._on_the_way)
 
     def offer(self, found: Frame) -> None:
         """Send these rows, or count them as skipped while too much is on its way."""
-        if self._skipped or (self._on_the_way and self.unacknowledged + len(found.text) > WINDOW):
+        if self._skipped or (self._on_the_way and self.unacknowledged + found.size > WINDOW):
             self.skip(len(found.rows), found.rows[-1].id)
             return
-        self._on_the_way.append((found.number, len(found.text)))
+        self._on_the_way.append((found.number, found.size))
         self._outbox.put_nowait(found.text)
 
     def tick(self, number: int, text: str) -> None:

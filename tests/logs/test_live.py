@@ -31,7 +31,7 @@ PLACE = Position(1, 9)
 
 
 def rows_of(size: int, number: int) -> list[Encoded]:
-    return [Encoded(identity, '"' + "x" * (size - 2) + '"') for identity in range(1, number + 1)]
+    return [Encoded(identity, '"' + "x" * (size - 2) + '"', size) for identity in range(1, number + 1)]
 
 
 # --- Frames and the window -------------------------------------------------------------------------------------------
@@ -89,7 +89,16 @@ def test_a_browser_that_has_stalled_costs_a_window_and_a_frame():
         watcher.tell(live.frame("broken"))
 
     held = sum(len(text or "") for text in watcher._outbox._queue)  # type: ignore[attr-defined, misc]
-    assert WINDOW / 2 < held < WINDOW + FRAME < 1_000_000
+    assert WINDOW / 2 < held < WINDOW + 2 * FRAME < 1_000_000
+
+
+def test_a_row_is_measured_in_bytes_and_sent_without_what_is_empty():
+    row = record("日本")._asdict() | {"id": 7}
+
+    encoded = live.encode(row)
+
+    assert encoded.size == len(encoded.text.encode()) > len(encoded.text)
+    assert "trace" not in json.loads(encoded.text)
 
 
 def test_what_a_slow_browser_missed_is_counted_and_can_be_found():

@@ -26,7 +26,7 @@ function makeRow(line) {
   row.className = `row ${line.severity} new`;
   row.dataset.id = line.id;
   for (const element of row.querySelectorAll("[data-field]")) {
-    if (element.dataset.field !== "created") write(element, line[element.dataset.field]);
+    if (element.dataset.field !== "created") write(element, line[element.dataset.field] ?? "");
   }
   const time = row.querySelector("time");
   time.setAttribute("datetime", line.created);
