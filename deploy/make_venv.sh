@@ -32,7 +32,7 @@ fi
 
 echo "Making $venv with $("$python" --version): $(grep -c '^[a-zA-Z0-9].*==' requirements.lock) packages, once (a minute or two) …"
 "$python" -m venv --clear "$venv"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --require-hashes -r requirements.lock
+"$venv/bin/python" -m pip install --quiet --quiet --disable-pip-version-check --no-input --require-hashes -r requirements.lock
 # Last, and in one step: an environment without this mark is made again.
 cp requirements.lock "$venv/installed.lock.new"
 mv "$venv/installed.lock.new" "$venv/installed.lock"

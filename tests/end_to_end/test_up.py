@@ -75,7 +75,7 @@ def test_the_password_of_the_first_account_is_shown_once(site, up):
     second = site.start("up")
     second.wait_for("ready:", timeout=PATIENCE)
     assert stops_well(site, second, signal.SIGTERM)
-    assert "password" not in second.output
+    assert "one-time" not in second.output
     assert site.sql("SELECT username FROM auth_user") == [("admin",)]
 
 
