@@ -283,7 +283,7 @@ def test_the_web_process_has_said_no_warning(herald: Herald):
 
 
 def test_pictures_of_the_page(herald: Herald, tmp_path: Path):
-    """Light, dark and phone differ, and none of them is empty; `docs/screenshots` was made this way."""
+    """Light, dark and phone differ, and none of them is empty."""
     done = herald.site.manage("demo", "--rate", "60", "--seconds", "3")
     assert done.returncode == 0, done.stderr
     sizes = {"light": (1280, 720), "dark": (1280, 720), "phone": (360, 740)}
