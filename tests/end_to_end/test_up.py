@@ -25,8 +25,10 @@ def up(site: Site) -> Iterator[Running]:
     """A herald that is ready; what it started does not outlive the test."""
     process = site.start("up")
     process.wait_for("ready:", timeout=PATIENCE)
-    members = psutil.Process(process.pid).children(recursive=True)
+    members = set(psutil.Process(process.pid).children(recursive=True))
     yield process
+    if process.poll() is None:
+        members.update(psutil.Process(process.pid).children(recursive=True))  # one may have been started anew
     process.kill()
     for member in members:
         if member.is_running():
