@@ -7,6 +7,16 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from whitenoise.middleware import WhiteNoiseMiddleware  # type: ignore[import-untyped]
+from whitenoise.storage import CompressedManifestStaticFilesStorage  # type: ignore[import-untyped]
+
+
+class HashedFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
+    """Collected files under names that tell their content, also where one script imports another.
+
+    So a browser may keep each for ever, and never runs a new script with an old one.
+    """
+
+    support_js_module_import_aggregation = True
 
 
 class StaticFiles(WhiteNoiseMiddleware):  # type: ignore[misc]
