@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+
+# Patience with a busy machine; what must be quick is measured where it is promised.
+expect.set_options(timeout=60_000)
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = (
@@ -75,7 +78,7 @@ def visitor(web: str, **options: Any) -> Iterator[Visitor]:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(ARGUMENTS))
         try:
             context = browser.new_context(**options)
-            context.set_default_timeout(10_000)
+            context.set_default_timeout(60_000)
             found = Visitor(context, context.new_page(), web)
             found.watch()
             yield found

@@ -232,14 +232,14 @@ def test_a_database_in_trouble_keeps_the_batch(figures: Figures, caplog: pytest.
     thread = threading.Thread(target=store)
     try:
         thread.start()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while figures.database_errors < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
         trouble = figures.trouble
     finally:
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE logs_log_away RENAME TO logs_log")
-    thread.join(20)
+    thread.join(60)
 
     assert "logs_log" in trouble
     assert figures.trouble == ""

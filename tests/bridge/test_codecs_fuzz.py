@@ -51,7 +51,7 @@ def test_fuzzing_from_the_command_line_tells_what_became_of_the_payloads():
         [sys.executable, "-m", "tests.bridge.fuzz_codecs", "--seconds", "1", "--seed", "1"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=250,
     )
 
     assert told.returncode == 0, told.stderr

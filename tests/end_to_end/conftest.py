@@ -24,6 +24,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 SERVER = os.environ.get("HERALD_DATABASE_URL", "") if "postgres" in os.environ.get("HERALD_DATABASE_URL", "") else ""
 
 
+# How long a test waits, in seconds, for what is sure to come: long, because a busy machine is no fault of herald's.
+PATIENCE = 100
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -54,7 +58,7 @@ class Running(subprocess.Popen[str]):
     def output(self) -> str:
         return "\n".join(self.lines)
 
-    def wait_for(self, text: str, timeout: float = 30) -> str:
+    def wait_for(self, text: str, timeout: float = PATIENCE) -> str:
         """Return the first line that contains `text`; fails with all that was said when it does not come."""
         deadline = time.monotonic() + timeout
         seen = 0
@@ -69,7 +73,7 @@ class Running(subprocess.Popen[str]):
                     pytest.fail(f"never said {text!r} (exit code {self.poll()}):\n{self.output}")
                 self._more.wait(min(left, 0.5))
 
-    def stop(self, number: int = signal.SIGTERM, timeout: float = 20) -> int:
+    def stop(self, number: int = signal.SIGTERM, timeout: float = PATIENCE) -> int:
         """Send a signal and return the exit code; fails when the process does not end in `timeout` seconds."""
         if self.poll() is None:
             self.send_signal(number)
@@ -114,7 +118,7 @@ class Site:
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "manage.py", *arguments]
 
-    def manage(self, *arguments: str, timeout: float = 60, **env: str) -> subprocess.CompletedProcess[str]:
+    def manage(self, *arguments: str, timeout: float = 2 * PATIENCE, **env: str) -> subprocess.CompletedProcess[str]:
         """Run a management command to its end; its exit code is not checked."""
         return subprocess.run(
             self.command(*arguments),
@@ -144,7 +148,7 @@ class Site:
         """Start the web process; returns when it answers."""
         command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.web_port)]
         process = self.launch([*command, "heraldsite.asgi:application"], **env)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline and process.poll() is None:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.web_port), 1):
                 return process
@@ -175,7 +179,7 @@ class Site:
     def count(self, where: str = "1 = 1", *parameters: Any) -> int:
         return int(self.sql(f"SELECT count(*) FROM logs_log WHERE {where}", *parameters)[0][0])
 
-    def wait_for_rows(self, number: int, where: str = "1 = 1", *parameters: Any, timeout: float = 30) -> int:
+    def wait_for_rows(self, number: int, where: str = "1 = 1", *parameters: Any, timeout: float = PATIENCE) -> int:
         """Return the number of rows as soon as it is at least `number`; fails when it stays below."""
         deadline = time.monotonic() + timeout
         while (found := self.count(where, *parameters)) < number:
@@ -195,7 +199,7 @@ class Site:
 
 def _migrate(directory: Path, database_url: str) -> Site:
     site = Site(directory, database_url)
-    done = site.manage("migrate", "-v0", timeout=120)
+    done = site.manage("migrate", "-v0")
     assert done.returncode == 0, done.stdout + done.stderr
     return site
 

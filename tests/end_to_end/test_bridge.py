@@ -165,7 +165,7 @@ def test_ten_starts_from_cron_are_one_process_and_no_mail(site: Site):
         for _ in range(10)
     ]
     site.running += starts
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while sum(start.poll() is None for start in starts) > 1 and time.monotonic() < deadline:
         time.sleep(0.1)
     alive = [start for start in starts if start.poll() is None]
@@ -178,7 +178,7 @@ def test_ten_starts_from_cron_are_one_process_and_no_mail(site: Site):
     assert "".join(start.output for start in starts) == ""
     assert log.read_text().count("listening on") == 1
     os.kill(int((site.data_dir / f"bridge-{site.bridge_port}.lock").read_text()), signal.SIGTERM)
-    assert alive[0].wait(20) == 0
+    assert alive[0].wait(60) == 0
 
 
 def test_a_lock_left_by_a_killed_one_blocks_nobody(site: Site):
@@ -226,7 +226,7 @@ def test_it_leaves_though_a_client_never_stops_sending(site: Site):
     sender = threading.Thread(target=send_for_ever)
     sender.start()
     site.wait_for_rows(1, "message = 'on and on'")
-    code = bridge.stop(timeout=30)
+    code = bridge.stop(timeout=60)
     stop.set()
     sender.join()
 
@@ -239,7 +239,7 @@ def test_a_drain_that_fails_says_what_it_costs(site: Site):
     with site.connect() as client:
         client.sendall(frames(100))
         bridge.wait_for("the database takes no records")
-        code = bridge.stop(timeout=30)
+        code = bridge.stop(timeout=60)
 
     assert code == 1
     assert "100 accepted records could not be stored" in bridge.output
@@ -325,7 +325,7 @@ def strict(shared_site: Site) -> Site:
 
 def rejected(site: Site, reason: str) -> int:
     """Return how often a reason was counted, as soon as the bridge has written its figures."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         figures = site.sql("SELECT figures FROM bridge_bridgestatus")[0][0]
         found = (figures if isinstance(figures, dict) else json.loads(figures))["rejected"].get(reason, 0)
@@ -455,7 +455,7 @@ def test_start_stop_and_rejections_are_rows_of_its_own(site: Site):
 
 def test_it_leaves_signs_of_life(site: Site):
     site.start_bridge()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     found: list[Any] = []
     while not found and time.monotonic() < deadline:
         found = site.sql("SELECT sub_system_id FROM logs_heartbeat WHERE system_id = 'herald.bridge'")
@@ -471,7 +471,7 @@ def test_old_rows_go_as_the_old_flags_ask(site: Site):
         site.wait_for_rows(50, "system_id = 'old'")
         time.sleep(2.5)
         client.sendall(frames(60, "new"))
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while site.count("system_id = 'old'") and time.monotonic() < deadline:
             time.sleep(0.1)
 

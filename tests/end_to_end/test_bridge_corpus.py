@@ -24,7 +24,7 @@ def test_every_frame_ends_as_its_manifest_says_and_costs_no_other_record(site: S
             client.close()
             client = site.connect(timeout=30)
         client.sendall(frame(MARK + entry.name, "marks"))
-    site.wait_for_rows(len(corpus.entries()), "system_id = 'marks'", timeout=60)
+    site.wait_for_rows(len(corpus.entries()), "system_id = 'marks'")
     client.close()
 
     stored = stored_before_each_mark(site)

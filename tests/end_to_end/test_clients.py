@@ -24,9 +24,9 @@ def log_from(version: str, site: Site, each: int) -> list[dict[str, Any]]:
     """Let a program under Python `version` log from four connections at once; return the rows."""
     system = f"python-{version}"
     command = [interpreters()[version], "-c", CLIENT, str(site.bridge_port), system, str(each)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    site.wait_for_rows(4 * each, "system_id = %s", system, timeout=60)
+    site.wait_for_rows(4 * each, "system_id = %s", system, timeout=100)
     return site.rows("system_id = %s", system)
 
 

@@ -133,7 +133,7 @@ def test_a_burst_is_stored_to_the_last_record(bridge: Site):
     burst = frames(5_000, "burst")
     with bridge.connect() as client:
         client.sendall(burst)
-    bridge.wait_for_rows(5_000, "system_id = 'burst'", timeout=60)
+    bridge.wait_for_rows(5_000, "system_id = 'burst'", timeout=100)
 
     assert messages(bridge, "burst") == [str(number) for number in range(5_000)]
 

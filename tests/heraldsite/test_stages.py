@@ -37,7 +37,7 @@ def run(data: Path, *command: str, **env: str) -> subprocess.CompletedProcess[st
         env=kept | {"HERALD_DATA_DIR": str(data)} | env,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         check=False,
     )
 

@@ -209,7 +209,7 @@ def open_socket(cookie: bytes = b"", path: str = "/ws/logs", origin: tuple[bytes
 @asynccontextmanager
 async def a_socket(cookie: bytes) -> AsyncIterator[WebsocketCommunicator]:
     socket = open_socket(cookie)
-    connected, _ = await socket.connect(timeout=10)
+    connected, _ = await socket.connect(timeout=30)
     assert connected
     try:
         yield socket
@@ -240,7 +240,7 @@ async def follow(socket: WebsocketCommunicator, **message: Any) -> dict[str, Any
 async def answer(socket: WebsocketCommunicator) -> dict[str, Any]:
     """Return the next message that is no tick."""
     while True:
-        message: dict[str, Any] = await socket.receive_json_from(timeout=20)
+        message: dict[str, Any] = await socket.receive_json_from(timeout=60)
         if message["type"] != "tick":
             return message
 
@@ -361,14 +361,14 @@ def log_everybody_out() -> None:
 @pytest.mark.parametrize("path", ["/ws/logs", "/ws/nothing", "/"])
 @pytest.mark.asyncio
 async def test_an_anonymous_visitor_gets_no_socket(path: str):
-    connected, _ = await open_socket(path=path).connect(timeout=10)
+    connected, _ = await open_socket(path=path).connect(timeout=30)
 
     assert not connected
 
 
 @pytest.mark.asyncio
 async def test_a_page_of_another_site_gets_no_socket(anna: bytes):
-    connected, _ = await open_socket(anna, origin=(b"origin", b"http://elsewhere.example")).connect(timeout=10)
+    connected, _ = await open_socket(anna, origin=(b"origin", b"http://elsewhere.example")).connect(timeout=30)
 
     assert not connected
 
@@ -377,7 +377,7 @@ async def test_a_page_of_another_site_gets_no_socket(anna: bytes):
 async def test_who_must_change_the_password_gets_no_socket(anna: bytes):
     await sync_to_async(put_everybody_under_the_duty)()
 
-    connected, _ = await open_socket(anna).connect(timeout=10)
+    connected, _ = await open_socket(anna).connect(timeout=30)
 
     assert not connected
 
@@ -389,7 +389,7 @@ def put_everybody_under_the_duty() -> None:
 
 @pytest.mark.asyncio
 async def test_an_address_that_is_no_socket_is_refused(anna: bytes):
-    connected, _ = await open_socket(anna, path="/ws/nothing").connect(timeout=10)
+    connected, _ = await open_socket(anna, path="/ws/nothing").connect(timeout=30)
 
     assert not connected
 
