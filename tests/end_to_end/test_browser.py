@@ -174,7 +174,7 @@ def test_a_restart_of_the_web_process_leaves_no_gap_and_doubles_nothing(herald: 
         herald.site.wait_for_rows(31, "system_id = %s", "again")
         herald.web = herald.site.start_web()
 
-        expect(anna.page.locator("#rows .row")).to_have_count(31, timeout=20_000)
+        expect(anna.page.locator("#rows .row")).to_have_count(31)
         herald.send("after", system="again")
         expect(anna.page.get_by_text("after")).to_be_visible()
         assert anna.messages == ["after", *[f"during {number}" for number in range(29, -1, -1)], "before"]
@@ -233,7 +233,7 @@ def test_whoever_is_logged_out_is_told_so(herald: Herald):
         anna.context.clear_cookies()
         herald.restart_web()
 
-        expect(anna.page.locator("#live-state")).to_contain_text("Logged out", timeout=20_000)
+        expect(anna.page.locator("#live-state")).to_contain_text("Logged out")
         expect(anna.page.locator("#live-state a")).to_have_attribute("href", "/login?next=%2F%3Fsystem_id%3Dout")
         anna.complaints.clear()
 
@@ -278,11 +278,12 @@ def test_no_page_of_the_administration_breaks_the_content_security_policy(herald
             assert anna.complaints == [], path
 
 
-def test_the_web_process_has_said_no_warning(herald: Herald):
+def test_the_web_process_warns_of_nothing(herald: Herald):
     with herald.visit("/") as anna:
         anna.wait_for_live()
 
-    assert not re.search("warning|traceback", herald.web.output, re.IGNORECASE)
+    # Python's own warnings, such as that of a static file streamed from a synchronous iterator.
+    assert not re.search(r"Traceback|\w+Warning:", herald.web.output)
 
 
 def test_pictures_of_the_page(herald: Herald, tmp_path: Path):
