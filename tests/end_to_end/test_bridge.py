@@ -152,6 +152,7 @@ def test_a_second_one_says_which_process_is_the_first(site: Site):
     assert second.stderr.count("\n") == 1
 
 
+@pytest.mark.timeout(300)
 def test_ten_starts_from_cron_are_one_process_and_no_mail(site: Site):
     """The line of deploy/crontab, run as cron runs it: by sh, with nearly no environment."""
     crontab = (ROOT / "deploy" / "crontab").read_text().splitlines()
