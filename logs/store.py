@@ -15,7 +15,7 @@ import weakref
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ _LEVELS = tuple(sorted(level.value for level in Level))
 _HIGHEST = _LEVELS[-1]
 
 _Key = tuple[str, str]
+"""A system and its host."""
+MINUTE = timedelta(minutes=1)
 
 
 def append(records: Sequence[Record], *, marks: Mapping[str, int] | None = None) -> int:
@@ -49,10 +51,11 @@ def append(records: Sequence[Record], *, marks: Mapping[str, int] | None = None)
     settle_offset()
     with transaction.atomic():
         if records:
-            systems = _admission.admit(records)
+            told = _summarise(records)
+            systems = _admission.admit(told.newest)
             _insert(records)
-            _beat(records, systems)
-            _count(records, systems)
+            _beat(told, systems)
+            _count(told, systems)
             _admission.accept(systems)
         if marks:
             _mark(marks)
@@ -87,7 +90,7 @@ def _insert(records: Sequence[Record]) -> None:
         if connection.vendor == "sqlite":
             cursor.execute("SELECT coalesce(max(id), 0) FROM logs_log")
             newest = cursor.fetchone()
-            cursor.executemany(_INSERT, [(_text(row[0]), _text(row[1]), *row[2:]) for row in records])
+            cursor.executemany(_INSERT, _rows_as_text(records))
             cursor.execute(_INDEX_TEXT, newest)
             return
         # The lock is taken before the id is: whoever raises the offset has seen every transaction under the old one.
@@ -99,9 +102,21 @@ def _insert(records: Sequence[Record]) -> None:
                 copy.write_row((tx, *record))
 
 
+def _rows_as_text(records: Iterable[Record]) -> list[tuple[Any, ...]]:
+    """Return rows as SQLite takes them. What was read together was received at one moment: most repeat it."""
+    rows: list[tuple[Any, ...]] = []
+    received, text = None, ""
+    for record in records:
+        if record[1] is not received:
+            received = record[1]
+            text = _text(received)
+        rows.append((_text(record[0]), text, *record[2:]))
+    return rows
+
+
 def _text(moment: datetime) -> str:
-    """Return a moment in UTC as Django keeps it in SQLite."""
-    return str(moment.replace(tzinfo=None))
+    """Return a moment in UTC as Django keeps it in SQLite, without its offset of +00:00."""
+    return moment.isoformat(" ")[:-6]
 
 
 def _moment(moment: datetime) -> datetime | str:
@@ -112,15 +127,42 @@ def _moment(moment: datetime) -> datetime | str:
 
 
 @dataclass(frozen=True, slots=True)
+class _Summary:
+    """What the rows of a batch say about their systems: newest arrival, and rows by minute of `created` and level."""
+
+    newest: dict[_Key, datetime]
+    counts: dict[tuple[datetime, _Key, int], int]
+
+
+def _summarise(records: Iterable[Record]) -> _Summary:
+    """Go through the rows once; what is done here is done for every row, so it is little."""
+    newest: dict[_Key, datetime] = {}
+    counts: dict[tuple[datetime, _Key, int], int] = {}
+    minute = end = datetime.min.replace(tzinfo=UTC)
+    for record in records:
+        created, received, system_id, sub_system_id = record[:4]
+        key = (system_id, sub_system_id)
+        before = newest.get(key)
+        if before is not received and (before is None or before < received):
+            newest[key] = received
+        if not minute <= created < end:
+            minute = created.replace(second=0, microsecond=0)
+            end = minute + MINUTE
+        count = (minute, key, record.levelno)
+        counts[count] = counts.get(count, 0) + 1
+    return _Summary(newest, counts)
+
+
+@dataclass(frozen=True, slots=True)
 class _Systems:
     """Which systems of a batch have a place of their own, and which of them are new."""
 
     known: frozenset[_Key] | set[_Key]
     fresh: frozenset[_Key]
 
-    def key(self, record: Record) -> _Key:
-        key = (record.system_id, record.sub_system_id)
-        return key if not record.system_id or key in self.known or key in self.fresh else (OTHER, OTHER)
+    def place(self, key: _Key) -> _Key:
+        """Return under which system and host something is kept."""
+        return key if not key[0] or key in self.known or key in self.fresh else (OTHER, OTHER)
 
 
 class _Admission:
@@ -134,8 +176,8 @@ class _Admission:
         self._known: set[_Key] = set()
         self._lock = threading.Lock()
 
-    def admit(self, records: Iterable[Record]) -> _Systems:
-        keys = {(record.system_id, record.sub_system_id) for record in records if record.system_id}
+    def admit(self, found: Iterable[_Key]) -> _Systems:
+        keys = {key for key in found if key[0]}
         with self._lock:
             strangers = keys - self._known
             room = settings.SYSTEMS_MAX - len(self._known)
@@ -174,13 +216,12 @@ ON CONFLICT (sender) DO UPDATE SET mark = excluded.mark WHERE excluded.mark > lo
 """
 
 
-def _beat(records: Iterable[Record], systems: _Systems) -> None:
+def _beat(told: _Summary, systems: _Systems) -> None:
     newest: dict[_Key, datetime] = {}
-    for record in records:
-        if record.system_id:
-            key = systems.key(record)
-            if key not in newest or newest[key] < record.received:
-                newest[key] = record.received
+    for key, moment in told.newest.items():
+        if key[0]:
+            place = systems.place(key)
+            newest[place] = max(moment, newest.get(place, moment))
     _upsert(_BEAT, [(*key, moment, moment) for key, moment in ((k, _moment(newest[k])) for k in sorted(newest))])
 
 
@@ -189,11 +230,10 @@ def beat(system_id: str, host: str, at: datetime) -> None:
     _upsert(_BEAT, [(system_id, host, _moment(at), _moment(at))])
 
 
-def _count(records: Iterable[Record], systems: _Systems) -> None:
+def _count(told: _Summary, systems: _Systems) -> None:
     counts: Counter[tuple[datetime, str, int]] = Counter()
-    for record in records:
-        minute = record.created.replace(second=0, microsecond=0)
-        counts[minute, systems.key(record)[0], level_of(record.levelno)] += 1
+    for (minute, key, levelno), number in told.counts.items():
+        counts[minute, systems.place(key)[0], level_of(levelno)] += number
     me = writer()
     _upsert(_COUNT, [(_moment(k[0]), k[1], k[2], me, n) for k, n in sorted(counts.items())])
 
