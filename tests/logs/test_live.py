@@ -225,7 +225,7 @@ async def anna(transactional_db: None) -> AsyncIterator[bytes]:
 
 
 async def until(holds: Any) -> None:
-    for _ in range(400):
+    for _ in range(2_000):
         if holds():
             return
         await asyncio.sleep(0.05)
