@@ -1,4 +1,4 @@
-"""Deletes what is older than rows are kept, beside the bridge's work and out of its way."""
+"""Deletes what is older than rows are kept, and looks after the file, beside the bridge's work and out of its way."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.db import connection
 
 from bridge.journal import Journal
 from bridge.status import Figures
-from logs import retention
+from logs import retention, store
 
 LOOK_EVERY = timedelta(minutes=10)
 GLANCE_SECONDS = 0.25
@@ -24,7 +24,9 @@ class Keeper(threading.Thread):
     """Looks for old rows every ten minutes, or every `every` received records, as the old bridge's `-r` did.
 
     It has a thread and a connection of its own; rows go in small transactions with pauses between them, so that
-    batches get their turn. What has been deleted is told of every ten minutes at most.
+    batches get their turn. What has been deleted is told of every ten minutes at most. While records come it also
+    brings SQLite's write-ahead log into the file every quarter of a second: otherwise every second batch would wait for
+    the disk.
     """
 
     def __init__(self, keep: timedelta, every: int | None, figures: Figures, journal: Journal) -> None:
@@ -36,6 +38,7 @@ class Keeper(threading.Thread):
         self._stopping = threading.Event()
         self._looked_at = float("-inf")
         self._looked_when = 0
+        self._checkpointed_when = 0
         self._deleted = 0
         self._told_at = float("-inf")
         self._failure_told_at = float("-inf")
@@ -49,6 +52,7 @@ class Keeper(threading.Thread):
                 self._looked_at, self._looked_when = time.monotonic(), self._figures.received
                 self._look(datetime.now(UTC))
             self._tell()
+            self._checkpoint()
         connection.close()
 
     def _is_due(self) -> bool:
@@ -65,6 +69,15 @@ class Keeper(threading.Thread):
                 self._failure_told_at = time.monotonic()
                 said = " ".join(str(error).split())
                 self._journal.say(logging.ERROR, f"old rows could not be deleted: {said}; herald tries again")
+
+    def _checkpoint(self) -> None:
+        if self._figures.stored == self._checkpointed_when:
+            return
+        self._checkpointed_when = self._figures.stored
+        try:
+            store.checkpoint()
+        except DatabaseTrouble:
+            connection.close()  # the batcher says so, if it matters
 
     def _tell(self) -> None:
         if not self._deleted or time.monotonic() - self._told_at < TELL_EVERY.total_seconds():
