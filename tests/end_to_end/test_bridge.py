@@ -328,10 +328,10 @@ def rejected(site: Site, reason: str) -> int:
     """Return how often a reason was counted, as soon as the bridge has written its figures."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        figures = site.sql("SELECT figures FROM bridge_bridgestatus")[0][0]
-        found = (figures if isinstance(figures, dict) else json.loads(figures))["rejected"].get(reason, 0)
-        if found:
-            return int(found)
+        for (figures,) in site.sql("SELECT figures FROM bridge_bridgestatus"):
+            found = (figures if isinstance(figures, dict) else json.loads(figures))["rejected"].get(reason, 0)
+            if found:
+                return int(found)
         time.sleep(0.2)
     return 0
 
