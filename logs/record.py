@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from math import isfinite
-from operator import itemgetter
+from operator import call, itemgetter
 from typing import NamedTuple, cast
 
 from django.conf import settings
@@ -20,6 +20,7 @@ TEXT_MAX: int = settings.TEXT_MAX
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """A sender's clock before this was never set."""
+_EARLIEST = EARLIEST.timestamp()
 CLOCK_LEAD = timedelta(hours=24)
 """How far a sender's clock may be ahead of herald's: the widest mistake that a wrong time zone makes."""
 
@@ -302,9 +303,13 @@ def moment(created: object, received: datetime) -> datetime | None:
     Absurd is what is no finite number, lies before 2000, or more than 24 hours after `received`.
     """
     seconds = _as_float(created)
-    if seconds is None or not EARLIEST.timestamp() <= seconds <= received.timestamp() + CLOCK_LEAD.total_seconds():
+    if seconds is None or not _EARLIEST <= seconds <= _latest(received):
         return None
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def _latest(received: datetime) -> float:
+    return received.timestamp() + CLOCK_LEAD.total_seconds()
 
 
 def _as_float(value: object) -> float | None:
@@ -328,92 +333,72 @@ class Layout:
         self.keys = tuple(keys)
         place = {COLUMN_OF[key]: index for index, key in enumerate(keys) if key in COLUMN_OF}
         self._extra = [(key, index) for index, key in enumerate(keys) if key not in COLUMN_OF]
-        self._is_usual = (
+        self.is_usual = (
             {"created", "message", "levelno", "levelname"} <= place.keys()
             and len(place) + len(self._extra) == len(keys) == len(set(keys))
             and len(self._extra) <= 20
         )
-        if self._is_usual:
+        if self.is_usual:
             self._arrange(place)
 
     def _arrange(self, place: Mapping[str, int]) -> None:
-        def present(columns: Sequence[str]) -> list[str]:
-            return [column for column in columns if column in place]
-
-        ids, labels = present(IDS), [*present(VERSIONS), *present(LABELS)]
-        texts, others = present(TEXTS), present((*INTEGERS, *REALS))
-        self._created = place["created"]
-        self._pick_ids = _picker([place[column] for column in ids])
-        self._pick_labels = _picker([place[column] for column in labels])
-        self._pick_texts = _picker([place[column] for column in texts])
-        self._pick_others = _picker([place[column] for column in others])
-        self._levelname = place["levelname"]
-        self._levelno = place["levelno"]
-        self._nones = [place[column] for column in present(OBJECTS)]
-        self._integers = [(place[column], *INTEGERS[column]) for column in present(tuple(INTEGERS))]
-        self._reals = [place[column] for column in present(REALS)]
-        pool = ["created", "received", "extra", "peer", *ids, *labels, *texts, *others]
+        self.checks = [_check_of(COLUMN_OF.get(key)) for key in self.keys]
+        self._created, self._levelno, self._levelname = place["created"], place["levelno"], place["levelname"]
+        # What is read together is received at one moment: its latest `created` is worked out once.
+        self._bound = (EARLIEST, _latest(EARLIEST))
+        # A sender's `created` is no column yet; the moment that stands for it comes behind all values.
+        pool = [None if column == "created" else column for column in map(COLUMN_OF.get, self.keys)]
+        pool += ["created", "received", "extra", "peer"]
         unset = [column for column in Record._fields if column not in pool]
         self._unset = [Record._field_defaults[column] for column in unset]
         self._in_order = _picker([[*pool, *unset].index(column) for column in Record._fields])
 
     def build(self, values: Sequence[object], *, received: datetime, peer: str = "") -> Record:
         """Return the record of `values`, given in the order of the keys; see `logs.record.build`."""
-        if self._is_usual:
+        if self.is_usual:
             try:
-                return self._usual(values, received, peer)
-            except (_Unusual, TypeError):  # a list or dict, where a text is looked up, is not hashable
+                return self.assemble(list(map(call, self.checks, values)), received, peer)
+            except (Unusual, TypeError):  # a list or dict, where a text is looked up, is not hashable
                 pass
         return build(dict(zip(self.keys, values, strict=True)), received=received, peer=peer)
 
-    def _usual(self, values: Sequence[object], received: datetime, peer: str) -> Record:
-        if received.tzinfo is not UTC or values[self._levelno] is None or not values[self._levelname]:
-            raise _Unusual
-        for index in self._nones:
-            if values[index] is not None:
-                raise _Unusual
-        for index, lowest, highest in self._integers:
-            value = values[index]
-            if value is not None and not (type(value) is int and lowest <= value <= highest):
-                raise _Unusual
-        for index in self._reals:
-            real = values[index]
-            if real is not None and not (type(real) is float and -1e300 < real < 1e300):
-                raise _Unusual
-        created = moment(values[self._created], received)
-        if created is None:
-            raise _Unusual
-        return Record._make(
-            self._in_order(
-                [
-                    created,
-                    received,
-                    self._extra_json(values) if self._extra else "{}",
-                    _peers[peer],
-                    *map(_ids.__getitem__, self._pick_ids(values)),
-                    *map(_labels.__getitem__, self._pick_labels(values)),
-                    *map(_usual_text, self._pick_texts(values)),
-                    *self._pick_others(values),
-                    *self._unset,
-                ]
-            )
-        )
+    def assemble(self, checked: list[object], received: datetime, peer: str) -> Record:
+        """Return the record of values that have passed `checks`, each its own; uses the list up.
+
+        Raises Unusual for a record that `build` must look at.
+        """
+        at, latest = self._bound
+        if at is not received:
+            latest = _latest(received)
+            self._bound = (received, latest)
+        seconds = checked[self._created]
+        if type(seconds) is not float or not _EARLIEST <= seconds <= latest or received.tzinfo is not UTC:
+            raise Unusual
+        if checked[self._levelno] is None or not checked[self._levelname]:
+            raise Unusual
+        extra = self._extra_json(checked) if self._extra else "{}"
+        checked += (datetime.fromtimestamp(seconds, UTC), received, extra, _peers[peer], *self._unset)
+        return _make(Record, self._in_order(checked))
 
     def _extra_json(self, values: Sequence[object]) -> str:
         bounded = storable.bounded_json({key: values[index] for key, index in self._extra})
         if bounded.was_cut or bounded.was_changed:
-            raise _Unusual
+            raise Unusual
         return bounded.text
 
 
-class _Unusual(Exception):
-    """Something that `build` must look at."""
+# Record._make, without counting the values again for each record.
+_make = cast(Callable[[type[Record], Sequence[object]], Record], tuple.__new__)
+
+
+class Unusual(Exception):
+    """Something about a value that `build` must look at."""
 
 
 class _Known(dict[object, str]):
     """Short texts seen before, as their column keeps them; the same few come with every record.
 
-    Only texts that need nothing done are looked up here; for any other value the lookup raises _Unusual.
+    Only texts that need nothing done are looked up here; for any other value the lookup raises Unusual.
     """
 
     def __init__(self, limit: int, blank: str | None = None) -> None:
@@ -424,7 +409,7 @@ class _Known(dict[object, str]):
 
     def __missing__(self, value: object) -> str:
         if not isinstance(value, str) or len(value) > self._limit or not storable.is_clean(value):
-            raise _Unusual
+            raise Unusual
         if len(value) <= ID_MAX:
             if len(self) >= 4_096:
                 self._forget()
@@ -439,6 +424,7 @@ class _Known(dict[object, str]):
 
 
 _ids = _Known(ID_MAX, blank="None")
+_versions = _Known(ID_MAX)
 _labels = _Known(LABEL_MAX)
 _peers = _Known(ID_MAX)
 
@@ -447,8 +433,55 @@ def _usual_text(value: object) -> str:
     if value is None:
         return ""
     if type(value) is not str or len(value) > TEXT_MAX or not storable.is_clean(value):
-        raise _Unusual
+        raise Unusual
     return value
+
+
+def _nothing(value: object) -> str:
+    if value is not None:
+        raise Unusual
+    return ""
+
+
+def _usual_real(value: object) -> object:
+    if value is not None and not (type(value) is float and -1e300 < value < 1e300):
+        raise Unusual
+    return value
+
+
+def _usual_int32(value: object) -> object:
+    if value is not None and not (type(value) is int and INT32[0] <= value <= INT32[1]):
+        raise Unusual
+    return value
+
+
+def _usual_int64(value: object) -> object:
+    if value is not None and not (type(value) is int and INT64[0] <= value <= INT64[1]):
+        raise Unusual
+    return value
+
+
+def _as_it_is(value: object) -> object:
+    return value
+
+
+Check = Callable[[object], object]
+"""Returns what a column keeps of a value, or raises Unusual."""
+
+_CHECKS: dict[str, Check] = {
+    **dict.fromkeys(IDS, _ids.__getitem__),
+    **dict.fromkeys(VERSIONS, _versions.__getitem__),
+    **dict.fromkeys(LABELS, _labels.__getitem__),
+    **dict.fromkeys(TEXTS, _usual_text),
+    **dict.fromkeys(OBJECTS, _nothing),
+    **dict.fromkeys(REALS, _usual_real),
+    **{column: _usual_int64 if bounds == INT64 else _usual_int32 for column, bounds in INTEGERS.items()},
+}
+
+
+def _check_of(column: str | None) -> Check:
+    # `created` is looked at when the record is put together; a value without a column goes to `extra`.
+    return _CHECKS.get(column, _as_it_is) if column else _as_it_is
 
 
 _Picker = Callable[[Sequence[object]], Sequence[object]]

@@ -40,6 +40,9 @@ def to_record(payload: bytes, *, received: datetime, peer: str = "") -> Record:
 
     Raises Rejected, and nothing else.
     """
+    record = _shapes.record(payload, received, peer)
+    if record is not None:
+        return record
     found = _shapes.match(payload)
     try:
         if found is not None:

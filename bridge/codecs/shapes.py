@@ -17,12 +17,13 @@ import re
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from operator import call, itemgetter
 from typing import Any, cast
 
 from bridge.codecs import pickles
 from bridge.codecs.inert import text_of
-from logs.record import Layout
+from logs.record import Check, Layout, Record, Unusual
 
 FRAME_MAX = 16_384
 """Longer payloads gain little: the machine's time depends on the number of fields, not on their length."""
@@ -219,9 +220,35 @@ class Shape:
         self._takers = [_taker(slot) for slot in slots]
         self._texts = [value.text for value in drawn.values if isinstance(value, _Again) and value.text is not None]
         self._in_order = _picker(_order(drawn, len(slots))) if len(slots) < len(drawn.values) else None
+        # Straight into columns, where no value repeats the text of a key.
+        self._columns = _column_takers(drawn, self.layout) if self.layout.is_usual and not self._texts else None
 
     def values(self, payload: bytes) -> Sequence[object] | None:
         """Return the values in `payload`, in the order of the keys, or None if it does not have this shape."""
+        groups = self._groups(payload)
+        if groups is None:
+            return None
+        try:
+            values = list(map(call, self._takers, groups))
+        except ValueError:  # a length word that is not its string's, or text that is no UTF-8
+            return None
+        return values if self._in_order is None else self._in_order(values + self._texts)
+
+    def record(self, payload: bytes, received: datetime, peer: str) -> Record | None:
+        """Return the record in `payload`, or None if it does not have this shape, or has something odd about it."""
+        if self._columns is None:
+            return None
+        groups = self._groups(payload)
+        if groups is None:
+            return None
+        if self._in_order is not None:
+            groups = self._in_order(groups)
+        try:
+            return self.layout.assemble(list(map(call, self._columns, groups)), received, peer)
+        except (Unusual, ValueError):
+            return None
+
+    def _groups(self, payload: bytes) -> Sequence[bytes] | None:
         found = self._pattern.fullmatch(payload)
         if found is None:
             return None
@@ -230,11 +257,7 @@ class Shape:
             if int.from_bytes(groups[0], "little") != len(payload) - self._frame_starts:
                 return None
             groups = groups[1:]
-        try:
-            values = list(map(call, self._takers, groups))
-        except ValueError:  # a length word that is not its string's, or text that is no UTF-8
-            return None
-        return values if self._in_order is None else self._in_order(values + self._texts)
+        return groups
 
 
 def _order(drawn: Sketch, slots: int) -> list[int]:
@@ -316,6 +339,33 @@ def _taker(slot: _Text | _Number) -> _Taker:
     return _text_readers[slot.opcode] if slot.passing else _texts[slot.opcode].__getitem__
 
 
+def _column_takers(drawn: Sketch, layout: Layout) -> list[_Taker]:
+    """Return for each key what makes its column's value of the bytes that it, or what it repeats, was given as."""
+    slots = [drawn.values[value.slot] if isinstance(value, _Again) else value for value in drawn.values]
+    return [
+        _column_taker(slot, check)
+        for slot, check in zip(slots, layout.checks, strict=True)
+        if not isinstance(slot, _Again)
+    ]
+
+
+def _column_taker(slot: _Text | _Number, check: Check) -> _Taker:
+    if isinstance(slot, _Number) and slot.is_float:
+        return lambda code: check(_float(code))
+    if isinstance(slot, _Text) and slot.passing:
+        read = _text_readers[slot.opcode]
+        return lambda code: check(read(code))
+    kind = (slot.opcode if isinstance(slot, _Text) else b"", check)
+    if kind not in _column_texts:
+        take = _taker(slot)
+        _column_texts[kind] = _Known(lambda code: check(take(code)))
+    return _column_texts[kind].__getitem__
+
+
+_column_texts: dict[tuple[bytes, Check], _Known] = {}
+"""What short pieces mean for a column, by opcode (none: a scalar) and by what the column asks of it."""
+
+
 class Shapes:
     """The shapes of the frames seen lately, most used first.
 
@@ -342,6 +392,18 @@ class Shapes:
                 if index:
                     self._move_up(index)
                 return shape, values
+        return None
+
+    def record(self, payload: bytes, received: datetime, peer: str) -> Record | None:
+        """Return the record in `payload` by the shortest way, or None where another way must be taken."""
+        if len(payload) > FRAME_MAX or payload[:1] == b"{":
+            return None
+        for index, shape in enumerate(self._shapes):
+            record = shape.record(payload, received, peer)
+            if record is not None:
+                if index:
+                    self._move_up(index)
+                return record
         return None
 
     def learn(self, payload: bytes) -> None:
