@@ -7,14 +7,15 @@ import os
 import pickle
 import random
 import socket
+import sqlite3
 import struct
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import psycopg
@@ -28,6 +29,7 @@ from logs.store import COLUMNS
 from tests.end_to_end.conftest import SERVER, Site
 
 BATCH = 2_000
+T = TypeVar("T")
 WORDS = [
     "payment",
     "order",
@@ -156,23 +158,34 @@ def send(site: Site, bodies: Sequence[bytes], connections: int = 4) -> None:
 
 
 class Rows:
-    """How many rows of clients a site has, asked cheaply."""
+    """How many rows of clients a site has, asked so that asking costs next to nothing."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        if site.database_url.startswith("postgres"):
+            self._connection: Any = psycopg.connect(site.database_url, autocommit=True)
+        else:
+            self._connection = sqlite3.connect(site.database_url.removeprefix("sqlite:///"))
 
-    def wait_for(self, number: int, timeout: float = 120) -> None:
-        """Return once there are so many."""
+    def close(self) -> None:
+        self._connection.close()
+
+    def follow(self, number: int, timeout: float = 300) -> list[tuple[float, int]]:
+        """Return (moment, rows so far) for each commit that shows more rows, until there are `number`."""
+        seen = [(time.perf_counter(), self.count())]
         deadline = time.monotonic() + timeout
-        while self.count() < number:
+        while seen[-1][1] < number:
             if time.monotonic() > deadline:
-                raise RuntimeError(f"{self.count()} of {number} rows\n{self._site.running[-1].output}")
-            time.sleep(0.03)
+                raise RuntimeError(f"{seen[-1][1]} of {number} rows\n{self._site.running[-1].output}")
+            time.sleep(0.001)
+            count = self.count()
+            if count != seen[-1][1]:
+                seen.append((time.perf_counter(), count))
+        return seen
 
     def count(self) -> int:
-        return int(
-            self._site.sql("SELECT coalesce(sum(count), 0) FROM logs_logcount WHERE system_id LIKE 'svc-%%'")[0][0]
-        )
+        asked = self._connection.execute("SELECT coalesce(sum(count), 0) FROM logs_logcount WHERE system_id > 'svc-'")
+        return int(asked.fetchone()[0])
 
 
 def use(site: Site) -> None:
@@ -189,43 +202,49 @@ _INSERT = f"INSERT INTO logs_log ({', '.join(COLUMNS)}) VALUES ({', '.join(['%s'
 _INDEX = "INSERT INTO logs_log_text (rowid, message, exc_text) SELECT id, message, exc_text FROM logs_log WHERE id > %s"
 
 
-def insert_raw(rows: Sequence[Record]) -> float:
-    """Insert prepared rows the engine's quickest way, 2,000 to a transaction; return the seconds it took."""
+def insert_raw(rows: Sequence[Record]) -> list[float]:
+    """Insert prepared rows the engine's quickest way, 2,000 to a transaction; return each transaction's seconds."""
     prepared: list[tuple[Any, ...]]
     if connection.vendor == "postgresql":
         prepared = [(0, *row) for row in rows]
     else:
         prepared = [(str(row[0].replace(tzinfo=None)), str(row[1].replace(tzinfo=None)), *row[2:]) for row in rows]
     connection.ensure_connection()
-    begun = time.perf_counter()
-    for start in range(0, len(prepared), BATCH):
-        part = prepared[start : start + BATCH]
-        with transaction.atomic(), connection.cursor() as cursor:
-            if connection.vendor == "postgresql":
-                with cursor.copy(f"COPY logs_log (tx, {', '.join(COLUMNS)}) FROM STDIN") as copy:
-                    for row in part:
-                        copy.write_row(row)
-            else:
-                before = _newest(cursor)
-                cursor.executemany(_INSERT, part)
-                cursor.execute(_INDEX, [before])
-    return time.perf_counter() - begun
+    return [_timed(_insert_batch, prepared[start : start + BATCH]) for start in range(0, len(prepared), BATCH)]
 
 
-def insert_by_orm(rows: Sequence[Record]) -> float:
-    """Insert the same rows by `bulk_create`, into the same indexes; return the seconds it took."""
+def _insert_batch(part: Sequence[tuple[Any, ...]]) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            with cursor.copy(f"COPY logs_log (tx, {', '.join(COLUMNS)}) FROM STDIN") as copy:
+                for row in part:
+                    copy.write_row(row)
+        else:
+            before = _newest(cursor)
+            cursor.executemany(_INSERT, part)
+            cursor.execute(_INDEX, [before])
+
+
+def insert_by_orm(rows: Sequence[Record]) -> list[float]:
+    """Insert the same rows by `bulk_create`, into the same indexes; return each transaction's seconds."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE logs_log ALTER tx SET DEFAULT 0")  # a column the model does not know
     plain = [row._asdict() | {"extra": {}, "origin": []} for row in rows]
+    return [_timed(_create_batch, plain[start : start + BATCH]) for start in range(0, len(plain), BATCH)]
+
+
+def _create_batch(part: Sequence[dict[str, Any]]) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        before = _newest(cursor)
+        Log.objects.bulk_create([Log(**values) for values in part])
+        if connection.vendor == "sqlite":
+            cursor.execute(_INDEX, [before])
+
+
+def _timed(call: Callable[[T], None], argument: T) -> float:
     begun = time.perf_counter()
-    for start in range(0, len(plain), BATCH):
-        part = plain[start : start + BATCH]
-        with transaction.atomic(), connection.cursor() as cursor:
-            before = _newest(cursor)
-            Log.objects.bulk_create([Log(**values) for values in part])
-            if connection.vendor == "sqlite":
-                cursor.execute(_INDEX, [before])
+    call(argument)
     return time.perf_counter() - begun
 
 
