@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import socket
 import threading
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from tests.benchmarks import Result
-from tests.benchmarks._installation import frame, installation, payload, payloads, send
+from tests.benchmarks._installation import Rows, frame, installation, payload, payloads, send
 from tests.end_to_end.conftest import SERVER, Site
 
 RATE = 5_000
@@ -23,6 +24,8 @@ def measure() -> Iterator[Result]:
     with installation() as site:
         site.start_bridge()
         send(site, payloads(4_000))
+        with contextlib.closing(Rows(site)) as rows:
+            rows.follow(4_000)
         delays = delays_at(site, RATE, SECONDS)
         delays.sort()
         yield Result("bridge.send_to_commit_p50_ms_at_5000_per_second", 1_000 * delays[len(delays) // 2], "ms")
