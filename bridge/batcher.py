@@ -14,21 +14,29 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from django.db import DataError, IntegrityError, InterfaceError, ProgrammingError, connection
 from django.db import Error as DatabaseTrouble
 
 from bridge import status
-from bridge.codecs import Rejected, to_record
+from bridge.codecs import Reason, Rejected, to_record
+from bridge.conversations import Conversation, Sender
+from bridge.hops import Hops
 from bridge.journal import Journal
+from bridge.models import BridgeId
 from bridge.status import Figures, Identity
 from logs import store
+from logs.client import wire
+from logs.client.wire import NUMBER_BYTES
 from logs.record import Record
+from logs.store import NOWHERE, Mark, Move
 
 logger = logging.getLogger(__name__)
+
+unpack_number = cast(Callable[[bytes], Mark], wire.NUMBER.unpack_from)
 
 OVERHEAD = 64
 """What a payload costs in memory beside its bytes; without it a flood of tiny frames would not count."""
@@ -47,6 +55,8 @@ class Chunk(NamedTuple):
     peer: str
     arrived: float
     """By time.monotonic()."""
+    conversation: Conversation | None = None
+    """Of a connection that has said hello."""
 
     @property
     def weight(self) -> int:
@@ -170,6 +180,80 @@ def is_about_content(error: Exception) -> bool:
     return not isinstance(error, DatabaseTrouble)
 
 
+Origin = tuple[Sender, Mark]
+"""The acknowledged sender of a record, and the number it came under."""
+
+
+class Batch:
+    """Records on their way into one transaction, and how far their senders will then have come.
+
+    `origins` has an entry for each record: None for one whose sender gets no acknowledgement. For each acknowledged
+    sender `after` is where its mark was when its records were taken, and `progress` where it will be. They are kept
+    here because the greeter may set the sender's own mark meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.origins: list[Origin | None] = []
+        self.after: dict[Sender, Mark] = {}
+        self.progress: dict[Sender, Mark] = {}
+
+    def enter(self, sender: Sender) -> Mark:
+        """Return the number up to which what `sender` sends is stored, or in this batch already."""
+        at = self.progress.get(sender)
+        if at is None:
+            at = self.after[sender] = self.progress[sender] = sender.mark
+        return at
+
+    @property
+    def moves(self) -> dict[str, Move]:
+        """The marks that move when this is stored."""
+        return {
+            sender.id: Move(self.after[sender], to) for sender, to in self.progress.items() if to > self.after[sender]
+        }
+
+    def learn(self, marks: Mapping[str, Mark]) -> int:
+        """Another writer has moved marks: drop the records it has stored already, and return how many."""
+        for sender in self.after:
+            self.after[sender] = marks.get(sender.id, self.after[sender])
+        return self._drop_stored()
+
+    def _drop_stored(self) -> int:
+        kept = [origin is None or origin[1] > self.after[origin[0]] for origin in self.origins]
+        if all(kept):
+            return 0
+        self.records = [record for record, keep in zip(self.records, kept, strict=True) if keep]
+        self.origins = [origin for origin, keep in zip(self.origins, kept, strict=True) if keep]
+        return kept.count(False)
+
+    def settle(self) -> None:
+        """It is stored: the senders have come so far."""
+        for sender, to in self.progress.items():
+            sender.mark = self.after[sender] = max(to, self.after[sender])
+
+    def first_half(self) -> Batch:
+        """Return the first half of the records as a batch that moves marks no further than they reach."""
+        half, middle = Batch(), len(self.records) // 2
+        half.records, half.origins = self.records[:middle], self.origins[:middle]
+        half.after = dict(self.after)
+        half.progress = dict(self.after)
+        half.progress.update(origin for origin in half.origins if origin is not None)
+        return half
+
+    def rest(self, first: Batch) -> tuple[Batch, int]:
+        """Return what is left when the first half is stored, and how many records of it another writer has stored."""
+        rest, middle = Batch(), len(self.records) // 2
+        rest.records, rest.origins = self.records[middle:], self.origins[middle:]
+        rest.after, rest.progress = first.after, self.progress
+        return rest, rest._drop_stored()
+
+    def without_records(self) -> Batch:
+        """Return a batch that moves the marks past records that cannot be stored."""
+        bare = Batch()
+        bare.after, bare.progress = self.after, self.progress
+        return bare
+
+
 class Batcher(threading.Thread):
     """Decodes what is queued and stores it, batch by batch, until the queue is closed and empty.
 
@@ -183,8 +267,10 @@ class Batcher(threading.Thread):
         journal: Journal,
         identity: Identity,
         on_end: Callable[[], None] = lambda: None,
+        hops: Hops | None = None,
     ) -> None:
         super().__init__(name="bridge batcher", daemon=True)
+        self._hops = hops or Hops()
         self.failure: BaseException | None = None
         self._queue = queue
         self._figures = figures
@@ -197,6 +283,8 @@ class Batcher(threading.Thread):
         self._summary_due = time.monotonic() + SUMMARY_EVERY
         self._summed = figures.rejections()
         self._bugs: set[str] = set()
+        # Said only when what came before is stored: who comes back at once then hears of it.
+        self._refusals: list[tuple[Conversation, wire.Refusal]] = []
 
     @property
     def unstored(self) -> int:
@@ -208,7 +296,7 @@ class Batcher(threading.Thread):
             while not self._queue.is_done:
                 self._turn(IDLE_WAIT)
             self._sum_up()
-            self.store(self._journal.take())
+            self.store(self._with_journal(Batch()))
             self._save_status(stopped=True)
         except BaseException as failure:  # the daemon re-raises it: a thread's end must not go unnoticed
             self.failure = failure
@@ -219,31 +307,119 @@ class Batcher(threading.Thread):
     def _turn(self, patience: float) -> None:
         chunks, weight = self._queue.take(patience)
         self._in_hand = sum(len(chunk.payloads) for chunk in chunks)
-        records = self._decode(chunks)
-        sent = len(records)
-        records += self._journal.take()
-        if records:
-            self._figures.stored += sent - self.store(records)
+        batch = self._decode(chunks)
+        sent = len(batch.records)
+        senders = list(batch.progress)
+        self._with_journal(batch)
+        if batch.records or batch.moves:
+            self._figures.stored += sent - self.store(batch)
             self._figures.batches += 1
         self._in_hand = 0
         self._queue.release(weight)
+        self._acknowledge(senders)
         self._keep_accounts()
+
+    def _with_journal(self, batch: Batch) -> Batch:
+        """Put what the bridge itself has to say behind what senders said."""
+        own = self._journal.take()
+        batch.records += own
+        batch.origins += [None] * len(own)
+        return batch
+
+    def _acknowledge(self, senders: Iterable[Sender]) -> None:
+        for sender in senders:
+            ack, line = sender.ack(), sender.line
+            if line is not None:
+                line.reply(ack)
+        for conversation, refusal in self._refusals:
+            conversation.line.refuse(refusal)
+        self._refusals.clear()
 
     # --- Decoding --------------------------------------------------------------------------------------
 
-    def _decode(self, chunks: Sequence[Chunk]) -> list[Record]:
-        records: list[Record] = []
-        add = records.append
-        for payloads, received, peer, _ in chunks:
-            for payload in payloads:
+    def _decode(self, chunks: Sequence[Chunk]) -> Batch:
+        batch = Batch()
+        for chunk in chunks:
+            conversation = chunk.conversation
+            if conversation is None:
+                self._take_plain(batch, chunk)
+            elif conversation.sender is None:
+                self._take_known(batch, chunk, conversation)
+            else:
+                self._take_numbered(batch, chunk, conversation, conversation.sender)
+        return batch
+
+    def _take_plain(self, batch: Batch, chunk: Chunk) -> None:
+        add = batch.records.append
+        payloads, received, peer = chunk[:3]
+        for payload in payloads:
+            try:
+                add(to_record(payload, received=received, peer=peer))
+            except Exception as fault:
+                self._reject(fault, payload, peer, received)
+        batch.origins += [None] * (len(batch.records) - len(batch.origins))
+
+    def _take_known(self, batch: Batch, chunk: Chunk, conversation: Conversation) -> None:
+        """Take from somebody who said hello and wants no acknowledgement."""
+        for payload in chunk.payloads:
+            try:
+                batch.records.append(conversation.to_record(payload, chunk.received))
+                batch.origins.append(None)
+            except Exception as fault:
+                self._reject(fault, payload, chunk.peer, chunk.received)
+
+    def _take_numbered(self, batch: Batch, chunk: Chunk, conversation: Conversation, sender: Sender) -> None:
+        """Take what an acknowledged sender sent, each record once, however often it came.
+
+        Earlier frames of the sender, on whatever connection, went through here before: `at` is where they end.
+        """
+        if conversation.is_over:
+            return
+        records, origins, received = batch.records, batch.origins, chunk.received
+        at = batch.enter(sender)
+        last = conversation.last
+        try:
+            for payload in chunk.payloads:
+                if len(payload) < NUMBER_BYTES:
+                    raise wire.ProtocolError("bad frame", "each frame begins with its number, of 16 bytes")
+                number = unpack_number(payload)
+                if number <= last or number[1] < 0:
+                    self._listen(conversation, number, payload, received)
+                    continue
+                last = number
+                if number <= at:
+                    self._figures.repeated += 1
+                    continue
+                at = number
                 try:
-                    add(to_record(payload, received=received, peer=peer))
-                except Rejected as rejected:
-                    self._figures.reject(rejected.reason, rejected.detail, peer=peer, data=payload, at=received)
-                except Exception as bug:
-                    self._figures.reject("herald's bug", repr(bug), peer=peer, data=payload, at=received)
-                    self._tell_bug(bug)
-        return records
+                    records.append(conversation.to_record(payload[NUMBER_BYTES:], received))
+                    origins.append((sender, number))
+                except Exception as fault:
+                    sender.reject(number, self._reject(fault, payload[NUMBER_BYTES:], chunk.peer, received))
+        except wire.ProtocolError as error:
+            self._figures.reject(error.reason, error.text, peer=chunk.peer, data=payload, at=received)
+            conversation.is_over = True
+            self._refusals.append((conversation, wire.Refusal(error.reason, error.text)))
+        conversation.last = last
+        batch.progress[sender] = at
+
+    def _listen(self, conversation: Conversation, number: Mark, payload: bytes, received: datetime) -> None:
+        """Take a message about the connection; raises ProtocolError for a number that goes backwards."""
+        if number != NOWHERE:
+            raise wire.ProtocolError(
+                "number goes back", f"the number {number[0]}.{number[1]} came after a greater one, or is none"
+            )
+        told = wire.parse_beat(payload[NUMBER_BYTES:])
+        if conversation.heard is not None:
+            conversation.heard.beat(told, received)
+
+    def _reject(self, fault: Exception, payload: bytes, peer: str, received: datetime) -> Rejected:
+        """Count what cannot be a record, and return why."""
+        if not isinstance(fault, Rejected):
+            self._tell_bug(fault)
+            fault = Rejected(Reason.BUG, repr(fault))
+        self._figures.reject(fault.reason, fault.detail, peer=peer, data=payload, at=received)
+        return fault
 
     def _tell_bug(self, bug: Exception) -> None:
         """Log the traceback of a fault of herald's own, once for each kind: a sender could repeat it for ever."""
@@ -254,35 +430,49 @@ class Batcher(threading.Thread):
 
     # --- Storing ---------------------------------------------------------------------------------------
 
-    def store(self, records: Sequence[Record]) -> int:
-        """Store `records`, however long the database needs; return how many it refused for their content."""
+    def store(self, batch: Batch) -> int:
+        """Store a batch, however long the database needs; return how many records were not stored after all.
+
+        Those are the ones the database refused for their content, and those another bridge had stored meanwhile.
+        """
         delay = RETRY_FIRST
-        while records:
+        left = 0
+        while batch.records or batch.moves:
             try:
-                store.append(records)
+                store.append(batch.records, marks=batch.moves)
+            except store.MarkMoved as moved:
+                repeated = batch.learn(moved.marks)
+                self._figures.repeated += repeated
+                left += repeated
             except Exception as error:
                 if is_about_content(error):
-                    return self._store_by_halves(records, error)
+                    return left + self._store_by_halves(batch, error)
                 self._begin_trouble(error)
                 time.sleep(delay)
                 delay = min(2 * delay, RETRY_LONGEST)
             else:
+                batch.settle()
                 self._end_trouble()
                 break
-        return 0
+        return left
 
-    def _store_by_halves(self, records: Sequence[Record], error: Exception) -> int:
+    def _store_by_halves(self, batch: Batch, error: Exception) -> int:
         """Find the guilty ones: what can be stored is, in order."""
-        if len(records) == 1:
-            self._refuse(records[0], error)
-            return 1
-        middle = len(records) // 2
-        return self.store(records[:middle]) + self.store(records[middle:])
+        if len(batch.records) == 1:
+            self._refuse(batch.records[0], batch.origins[0], error)
+            return 1 + self.store(batch.without_records())
+        first = batch.first_half()
+        left = self.store(first)
+        rest, repeated = batch.rest(first)
+        self._figures.repeated += repeated
+        return left + repeated + self.store(rest)
 
-    def _refuse(self, record: Record, error: Exception) -> None:
+    def _refuse(self, record: Record, origin: Origin | None, error: Exception) -> None:
         said = " ".join(str(error).split())
         data = record.message.encode("utf-8", "backslashreplace")
-        self._figures.reject("refused by database", said, peer=record.peer, data=data, at=record.received)
+        self._figures.reject(Reason.REFUSED, said, peer=record.peer, data=data, at=record.received)
+        if origin is not None:
+            origin[0].reject(origin[1], Rejected(Reason.REFUSED, said))
         if not isinstance(error, DatabaseTrouble):
             self._tell_bug(error)
 
@@ -333,6 +523,7 @@ class Batcher(threading.Thread):
         figures = self._figures.as_dict(queue_frames=self._queue.frames, queue_bytes=self._queue.bytes)
         try:
             status.save(self._identity, figures, datetime.now(UTC), stopped=stopped)
+            self._hops.save(BridgeId.own())
         except DatabaseTrouble as error:
             logger.debug("the status could not be written: %s", error)
 

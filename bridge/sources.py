@@ -1,12 +1,14 @@
 """How records come in: a TCP listener that splits frames, and does nothing else.
 
 A frame is four bytes of length, big endian, and a payload. Payloads are queued as they are, with the peer and the
-moment they were read; what they mean is the batcher's business.
+moment they were read; what they mean is the batcher's business. Only a hello, which may be the first frame of a
+connection, is looked at here, and answered by the greeter.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import socket
@@ -19,8 +21,12 @@ from typing import cast
 
 from bridge.addresses import shown
 from bridge.batcher import Chunk, Queue
+from bridge.codecs import is_hello
+from bridge.conversations import Caller, Conversation
+from bridge.hops import Hops
 from bridge.journal import Acquaintances, Journal
 from bridge.status import Figures
+from logs.client import wire
 
 LENGTH_BYTES = 4
 READ_BYTES = 65_536
@@ -48,6 +54,7 @@ class Fault(StrEnum):
     HTTP = "HTTP"
     STALLED = "stalled"
     CUT_SHORT = "cut short"
+    NO_HELLO = "no credentials"
 
 
 class Hold(StrEnum):
@@ -66,6 +73,7 @@ _DETAILS = {
     Fault.HTTP: "the record port speaks no HTTP; the web pages have a port of their own",
     Fault.STALLED: "the rest of a frame did not come in time",
     Fault.CUT_SHORT: "the connection ended within a frame",
+    Fault.NO_HELLO: "this bridge takes records from senders with credentials only (HERALD_BRIDGE_CREDENTIALS)",
 }
 
 
@@ -85,6 +93,8 @@ class Limits:
     deadline: float
     large_frames: int
     """How much may be held of frames above 64 KiB that are still coming."""
+    must_say_hello: bool = False
+    """Whether records are taken only from senders that have shown a credential."""
 
 
 class CannotListen(Exception):
@@ -139,6 +149,16 @@ class Connection(asyncio.BufferedProtocol):
         self._begun_at = 0.0
         self._paused_at: float | None = None
         self._waits_for_room = False
+        self._frame_max = intake.limits.frame
+        # Until its first frame is there, a connection may be anybody's.
+        self._is_new = True
+        self._waits_for_answer = False
+        self._after_hello = b""
+        self._conversation: Conversation | None = None
+        self._acked = wire.START
+        self._answered_at = 0.0
+        self._unwritten: wire.Ack | None = None
+        self._is_clogged = False
         self.peer = ""
 
     # --- What asyncio calls ----------------------------------------------------------------------------
@@ -173,18 +193,32 @@ class Connection(asyncio.BufferedProtocol):
         """Let the transport close; what had begun to come is dealt with when it has."""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._begun:
+        # A sender with acknowledgements sends again what has not come whole: that is no loss.
+        if self._begun and not self.is_acknowledged:
             self._reject(Fault.CUT_SHORT, bytes(self._begun[:100]))
         self._forget_begun()
         self._transport = None
         self._intake.dismiss(self)
+        if self._conversation is not None:
+            self._intake.part(self._conversation)
+
+    def pause_writing(self) -> None:
+        self._is_clogged = True
+
+    def resume_writing(self) -> None:
+        self._is_clogged = False
+        if self._unwritten is not None:
+            unwritten, self._unwritten = self._unwritten, None
+            self._write_ack(unwritten)
 
     # --- Frames ----------------------------------------------------------------------------------------
 
     def _split(self, data: bytes) -> None:
+        if self._is_new and self._opens_protocol(data):
+            return
         payloads: list[bytes] = []
         position, end = 0, len(data)
-        frame_max = self._intake.limits.frame
+        frame_max = self._frame_max
         fault: Fault | None = None
         while (start := position + LENGTH_BYTES) <= end:
             stop = start + int.from_bytes(data[position:start], "big")
@@ -199,7 +233,7 @@ class Connection(asyncio.BufferedProtocol):
                 payloads.append(data[start:stop])
             position = stop
         if payloads:
-            self._intake.take(payloads, self.peer)
+            self._intake.take(payloads, self.peer, self._conversation)
         if fault is not None:
             self._end(fault, data[position:])
         else:
@@ -237,11 +271,109 @@ class Connection(asyncio.BufferedProtocol):
     def _end(self, fault: Fault, data: bytes) -> None:
         self._reject(fault, data)
         self._forget_begun()
-        self.close()
+        if self.is_acknowledged and fault is Fault.OVERSIZED:
+            self._part_with(wire.Refusal(fault, f"a frame may have {self._frame_max:,} bytes at most"))
+        else:
+            self.close()
 
     def close(self) -> None:
         if self._transport is not None:
             self._transport.abort()
+
+    def leave(self) -> None:
+        """Close once what has been written is on its way."""
+        if self._transport is not None:
+            self._transport.close()
+
+    # --- The acknowledged protocol -----------------------------------------------------------------------
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether the sender gets acknowledgements."""
+        return self._conversation is not None and self._conversation.sender is not None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an answer still reaches anybody."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    def _opens_protocol(self, data: bytes) -> bool:
+        """Whether the first frame is a hello; then it is being answered, and what follows waits."""
+        if len(data) < LENGTH_BYTES:
+            return False
+        stop = LENGTH_BYTES + int.from_bytes(data[:LENGTH_BYTES], "big")
+        if stop > len(data):
+            return False  # it is not there yet, or never will be
+        self._is_new = False
+        payload = data[LENGTH_BYTES:stop]
+        if not is_hello(payload):
+            if self._intake.limits.must_say_hello:
+                self._end(Fault.NO_HELLO, b"")
+                return True
+            return False
+        self._after_hello = data[stop:]
+        self._forget_begun()
+        self._waits_for_answer = True
+        self.settle()
+        self._intake.greet(self, payload)
+        return True
+
+    def answered(self, answer: wire.Welcome | wire.Refusal, conversation: Conversation | None) -> None:
+        """Take the greeter's answer to the hello; called in the event loop."""
+        if self._transport is None or self._transport.is_closing():
+            if conversation is not None:
+                self._intake.part(conversation)
+            return
+        if isinstance(answer, wire.Refusal):
+            self._part_with(answer)
+            return
+        self._conversation = conversation
+        if self.is_acknowledged:
+            self._frame_max += wire.NUMBER_BYTES
+            self._acked = answer.acked
+        self._transport.write(wire.framed(answer.encode()))
+        self._answered_at = self._intake.now()
+        self._waits_for_answer = False
+        following, self._after_hello = self._after_hello, b""
+        if following:
+            self._split(following)
+        self.settle()
+
+    def reply(self, answer: wire.Ack) -> None:
+        """Send an acknowledgement; from any thread."""
+        self._intake.in_loop(self._write_ack, answer)
+
+    def refuse(self, refusal: wire.Refusal) -> None:
+        """Say why herald will not go on with this connection, and close it; from any thread."""
+        self._intake.in_loop(self._part_with, refusal)
+
+    def _write_ack(self, ack: wire.Ack) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._acked = ack.acked
+        if self._is_clogged:
+            # The newest stands for all; what it leaves out of earlier ones is counted.
+            before = self._unwritten
+            if before is not None:
+                rejected = (*before.rejected, *ack.rejected)
+                left_out = max(0, len(rejected) - wire.REJECTED_MAX)
+                ack = wire.Ack(ack.acked, rejected[: wire.REJECTED_MAX], before.more + ack.more + left_out)
+            self._unwritten = ack
+            return
+        self._transport.write(wire.framed(ack.encode()))
+        self._answered_at = self._intake.now()
+
+    def _part_with(self, refusal: wire.Refusal) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._transport.write(wire.framed(refusal.encode()))
+        self._forget_begun()
+        self._transport.close()
+
+    def beat_if_due(self, now: float) -> None:
+        """Let the sender know that herald is there, also while it reads nothing."""
+        if self.is_acknowledged and now - self._answered_at >= wire.BEAT_SECONDS:
+            self._write_ack(wire.Ack(self._acked))
 
     # --- Reading and not reading -----------------------------------------------------------------------
 
@@ -254,7 +386,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is None or self._transport.is_closing():
             return
         now = self._intake.now()
-        if self._intake.is_held or self._waits_for_room:
+        if self._intake.is_held or self._waits_for_room or self._waits_for_answer or self._is_done():
             if self._paused_at is None:
                 self._paused_at = now
                 self._transport.pause_reading()
@@ -263,6 +395,10 @@ class Connection(asyncio.BufferedProtocol):
             self._begun_at += now - self._paused_at
             self._paused_at = None
             self._transport.resume_reading()
+
+    def _is_done(self) -> bool:
+        """Whether the intake drains: what an acknowledged sender has not sent yet, it sends to the next one."""
+        return self._intake.is_draining and self.is_acknowledged
 
     def end_if_stalled(self, now: float) -> None:
         """Close when a frame that has begun did not come to its end in time."""
@@ -282,6 +418,8 @@ class Intake:
         journal: Journal,
         limits: Limits,
         is_disk_full: Callable[[], bool],
+        greet: Callable[[Caller], None],
+        hops: Hops,
     ) -> None:
         self.figures = figures
         self.limits = limits
@@ -293,6 +431,10 @@ class Intake:
         self._queue = queue
         self._journal = journal
         self._is_disk_full = is_disk_full
+        self._greet = greet
+        self._hops = hops
+        self._loop = asyncio.get_running_loop()
+        self.is_draining = False
         self._connections: set[Connection] = set()
         self._known = Acquaintances()
         self._holds: set[Hold] = set()
@@ -330,10 +472,12 @@ class Intake:
     async def drain(self, seconds: float) -> None:
         """Accept nobody more, read what clients have already sent, at most for `seconds`, then part from them."""
         deadline = self.now() + seconds
+        self.is_draining = True
         # Who has connected already waits to be accepted, with what he has sent.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         self._server.close()
+        self._settle_all()
         while self.now() < deadline and self._connections and Hold.DISK not in self._holds:
             before = self.figures.bytes
             await asyncio.sleep(QUIET_SECONDS)
@@ -342,9 +486,16 @@ class Intake:
         if self._sweeper is not None:
             self._sweeper.cancel()
         for connection in list(self._connections):
-            connection.close()
+            if not connection.is_acknowledged:
+                connection.close()
         await asyncio.sleep(0)
         self._account_pause()
+
+    async def leave(self) -> None:
+        """Part from those who waited for their last acknowledgements."""
+        for connection in list(self._connections):
+            connection.leave()
+        await asyncio.sleep(0)
 
     # --- Clients ---------------------------------------------------------------------------------------
 
@@ -366,10 +517,34 @@ class Intake:
         self._connections.discard(connection)
         self.figures.clients = len(self._connections)
 
-    def take(self, payloads: list[bytes], peer: str) -> None:
+    def greet(self, connection: Connection, payload: bytes) -> None:
+        """Have a hello answered."""
+        caller = Caller(
+            payload=payload,
+            line=connection,
+            certificate_name="",
+            answer=lambda answer, conversation: self.in_loop(connection.answered, answer, conversation),
+        )
+        self._greet(caller)
+
+    def part(self, conversation: Conversation) -> None:
+        """A connection that had said hello has ended."""
+        if conversation.heard is not None:
+            self._hops.leave(conversation.heard)
+        sender = conversation.sender
+        if sender is not None and sender.line is conversation.line:
+            sender.line = None
+
+    def in_loop(self, call: Callable[..., None], *arguments: object) -> None:
+        """Have `call` run in the event loop's thread; from any thread."""
+        # The loop is closed when the drain took too long; nobody is left to be told.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(call, *arguments)
+
+    def take(self, payloads: list[bytes], peer: str, conversation: Conversation | None = None) -> None:
         """Queue payloads that came together."""
         self.figures.received += len(payloads)
-        if self._queue.put(Chunk(payloads, datetime.now(UTC), peer, self.now())):
+        if self._queue.put(Chunk(payloads, datetime.now(UTC), peer, self.now(), conversation)):
             self.hold(Hold.QUEUE)
 
     def reject(self, fault: Fault, detail: str, peer: str, data: bytes) -> None:
@@ -421,6 +596,7 @@ class Intake:
             now = self.now()
             for connection in list(self._connections):
                 connection.end_if_stalled(now)
+                connection.beat_if_due(now)
 
     def _look_at_disk(self) -> None:
         is_full = self._is_disk_full()

@@ -45,9 +45,12 @@ class Figures:
         self.refused = 0
         self.paused = 0.0
         self.holds: list[str] = []
+        # The greeter's.
+        self.gaps = 0
         # The batcher's.
         self.stored = 0
         self.batches = 0
+        self.repeated = 0
         self.database_errors = 0
         self.last_error: dict[str, str] = {}
         self.trouble = ""
@@ -95,6 +98,8 @@ class Figures:
             "paused_seconds": round(self.paused, 1),
             "holds": list(self.holds),
             "batches": self.batches,
+            "repeated": self.repeated,
+            "gaps": self.gaps,
             "database_errors": self.database_errors,
             "last_error": self.last_error,
             "trouble": self.trouble,
@@ -235,6 +240,7 @@ def _lines_of(bridge: Report) -> list[str]:
         f"  stored     {figures['stored']:,} in {figures['batches']:,} batches",
         f"  waiting    {figures['queue_frames']:,} records, {figures['queue_bytes']:,} bytes",
         f"  clients    {figures['clients']:,} now, {figures['connections']:,} so far, {figures['refused']:,} refused",
+        f"  repeated   {figures.get('repeated', 0):,} (sent again, stored once), {figures.get('gaps', 0):,} gaps",
         f"  rejected   {bridge.rejected:,}",
         *(f"    {reason:<16} {number:,}" for reason, number in bridge.reasons),
         f"  paused     {figures['paused_seconds']:.1f} s{_because(figures['holds'])}",

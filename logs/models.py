@@ -121,17 +121,22 @@ class LogCount(models.Model):
 
 
 class SenderMark(models.Model):
-    """The highest sequence number of an acknowledged sender whose record is stored."""
+    """The highest sequence number of an acknowledged sender up to which everything is stored.
+
+    A number has two halves, compared in order; a sender that counts with one leaves `high` 0.
+    """
 
     sender = models.CharField(max_length=ID_MAX, unique=True)
-    mark = models.BigIntegerField()
+    high = models.BigIntegerField(default=0)
+    low = models.BigIntegerField(default=0)
+    updated = models.DateTimeField(auto_now=True)
 
     class Meta:
         verbose_name = "sender's mark"
         default_permissions = ("view",)
 
     def __str__(self) -> str:
-        return f"{self.sender}: {self.mark}"
+        return f"{self.sender}: {self.high}.{self.low}"
 
 
 class ReaderPosition(models.Model):
@@ -140,6 +145,7 @@ class ReaderPosition(models.Model):
     name = models.CharField(max_length=ID_MAX, unique=True)
     position = models.CharField(max_length=64)
     updated = models.DateTimeField(auto_now=True)
+    cut = models.BigIntegerField(default=0, help_text="Rows that were deleted before this reader had read them.")
 
     class Meta:
         verbose_name = "reader's position"

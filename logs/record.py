@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from math import isfinite
 from operator import call, itemgetter
 from typing import NamedTuple, cast
@@ -385,6 +386,17 @@ class Layout:
         if bounded.was_cut or bounded.was_changed:
             raise Unusual
         return bounded.text
+
+
+@lru_cache(maxsize=256)
+def _kept_layout(keys: tuple[str, ...]) -> Layout:
+    return Layout(keys)
+
+
+def layout_of(keys: tuple[str, ...]) -> Layout:
+    """Return the Layout of `keys`, worked out once for those that honest senders repeat."""
+    # What is kept is bounded whatever strangers send.
+    return _kept_layout(keys) if len(keys) <= 64 and sum(map(len, keys)) <= 2_000 else Layout(keys)
 
 
 # Record._make, without counting the values again for each record.

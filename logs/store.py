@@ -17,12 +17,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection, transaction
 
-from logs.models import HeartBeat, Level
+from logs.models import HeartBeat, Level, SenderMark
 from logs.record import Record
 
 OTHER = "(other)"
@@ -40,26 +40,88 @@ _Key = tuple[str, str]
 MINUTE = timedelta(minutes=1)
 
 
-def append(records: Sequence[Record], *, marks: Mapping[str, int] | None = None) -> int:
-    """Store `records` and move `marks` (sender → sequence number) in one transaction; return the number of rows.
+Mark = tuple[int, int]
+"""How far a sender has come: the number of its last record, in two halves."""
+NOWHERE: Mark = (0, 0)
+
+
+class Move(NamedTuple):
+    """A sender's mark goes from `after`, where this writer last saw it, to `to`."""
+
+    after: Mark
+    to: Mark
+
+
+class MarkMoved(Exception):
+    """Another writer has moved a sender's mark meanwhile: some of these records may be stored already.
+
+    Nothing of the batch was stored. `marks` tells where the marks of its senders really are.
+    """
+
+    def __init__(self, marks: Mapping[str, Mark]) -> None:
+        super().__init__(f"marks were moved by another writer: {', '.join(sorted(marks))}")
+        self.marks = dict(marks)
+
+
+def append(records: Sequence[Record], *, marks: Mapping[str, Move] | None = None) -> int:
+    """Store `records` and move `marks` (by sender) in one transaction; return the number of rows.
 
     Raises django.db.Error and stores nothing when the database refuses; the same batch may then be given again.
-    Several processes may append at once: all upserts go by sorted key, so that no two wait for each other.
+    Raises MarkMoved, and stores nothing, when a mark is not where it is moved from. With marks, the transaction is
+    on the disk when this returns: an acknowledgement may follow.
+    Several processes may append at once: marks first, then all upserts by sorted key, so that no two wait for
+    each other.
     """
     if not records and not marks:
         return 0
     settle_offset()
-    with transaction.atomic():
-        if records:
-            told = _summarise(records)
-            systems = _admission.admit(told.newest)
-            _insert(records)
-            _beat(told, systems)
-            _count(told, systems)
-            _admission.accept(systems)
-        if marks:
-            _mark(marks)
+    _choose_durability(acknowledged=bool(marks))
+    try:
+        with transaction.atomic():
+            if marks:
+                _move(marks)
+            if records:
+                told = _summarise(records)
+                systems = _admission.admit(told.newest)
+                _insert(records)
+                _beat(told, systems)
+                _count(told, systems)
+                _admission.accept(systems)
+    except _Elsewhere:
+        # Read only now: within the transaction the marks that could be moved were already where they shall be.
+        raise MarkMoved(marks_of(marks or ())) from None
     return len(records)
+
+
+class _Elsewhere(Exception):
+    """A mark is not where it is moved from."""
+
+
+def mark_of(sender: str) -> Mark:
+    """Return how far `sender` has come; NOWHERE for one that is not known."""
+    return marks_of([sender])[sender]
+
+
+def marks_of(senders: Iterable[str]) -> dict[str, Mark]:
+    """Return how far each sender has come."""
+    wanted = list(senders)
+    found = {
+        sender: (high, low)
+        for sender, high, low in SenderMark.objects.filter(sender__in=wanted).values_list("sender", "high", "low")
+    }
+    return {sender: found.get(sender, NOWHERE) for sender in wanted}
+
+
+def forget_senders(before: datetime, most: int) -> int:
+    """Delete the marks of senders that were not heard of since `before`, and of the longest silent beyond `most`.
+
+    A sender that comes back tells in its hello what it was acknowledged, so that nothing is stored twice.
+    """
+    gone, _ = SenderMark.objects.filter(updated__lt=before).delete()
+    newest = SenderMark.objects.order_by("-updated", "-id").values_list("updated", flat=True)[most : most + 1].first()
+    if newest is not None:
+        gone += SenderMark.objects.filter(updated__lte=newest).delete()[0]
+    return gone
 
 
 def writer() -> str:
@@ -210,9 +272,11 @@ _COUNT = """
 INSERT INTO logs_logcount (minute, system_id, level, writer, count) VALUES (%s, %s, %s, %s, %s)
 ON CONFLICT (minute, system_id, level, writer) DO UPDATE SET count = logs_logcount.count + excluded.count
 """
-_MARK = """
-INSERT INTO logs_sendermark (sender, mark) VALUES (%s, %s)
-ON CONFLICT (sender) DO UPDATE SET mark = excluded.mark WHERE excluded.mark > logs_sendermark.mark
+# Whoever finds the mark elsewhere than it was last seen moves nothing: the number of rows tells.
+_MOVE = """
+INSERT INTO logs_sendermark (sender, high, low, updated) VALUES (%s, %s, %s, %s)
+ON CONFLICT (sender) DO UPDATE SET high = excluded.high, low = excluded.low, updated = excluded.updated
+WHERE logs_sendermark.high = %s AND logs_sendermark.low = %s
 """
 
 
@@ -238,8 +302,25 @@ def _count(told: _Summary, systems: _Systems) -> None:
     _upsert(_COUNT, [(_moment(k[0]), k[1], k[2], me, n) for k, n in sorted(counts.items())])
 
 
-def _mark(marks: Mapping[str, int]) -> None:
-    _upsert(_MARK, sorted(marks.items()))
+def _move(marks: Mapping[str, Move]) -> None:
+    now = _moment(datetime.now(UTC))
+    rows = [(sender, *move.to, now, *move.after) for sender, move in sorted(marks.items())]
+    with connection.cursor() as cursor:
+        cursor.executemany(_MOVE, rows)
+        moved = cursor.rowcount
+    if moved != len(rows):
+        raise _Elsewhere
+
+
+def _choose_durability(*, acknowledged: bool) -> None:
+    """See to it that what is acknowledged outlives a power cut; what is not may be quicker."""
+    if connection.vendor == "sqlite":
+        if not connection.in_atomic_block:  # it cannot be changed within a transaction
+            with connection.cursor() as cursor:
+                cursor.execute("PRAGMA synchronous=FULL" if acknowledged else "PRAGMA synchronous=NORMAL")
+    elif acknowledged:
+        with connection.cursor() as cursor:
+            cursor.execute(_DURABLE)
 
 
 def _upsert(statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -259,6 +340,11 @@ SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint + {OFFSET},
 _RAISE = """
 INSERT INTO logs_storestate (id, tx_offset) VALUES (1, %s)
 ON CONFLICT (id) DO UPDATE SET tx_offset = logs_storestate.tx_offset + excluded.tx_offset
+"""
+
+# A database may have been told to answer before its disk has; anything stricter than `on` stays.
+_DURABLE = """
+SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')
 """
 
 _settled: weakref.WeakSet[Any] = weakref.WeakSet()

@@ -12,7 +12,7 @@ from bridge.codecs import jsons, pickles
 from bridge.codecs.jsons import is_hello
 from bridge.codecs.rejection import Reason, Rejected
 from bridge.codecs.shapes import Shapes
-from logs.record import NotARecord, Record, build
+from logs.record import NotARecord, Record, build, layout_of
 
 __all__ = ["PAYLOAD_MAX", "Reason", "Rejected", "decode", "is_hello", "to_record"]
 
@@ -49,6 +49,8 @@ def to_record(payload: bytes, *, received: datetime, peer: str = "") -> Record:
             shape, values = found
             return shape.layout.build(values, received=received, peer=peer)
         fields, odd = _read(payload)
+        if not odd:
+            return layout_of(tuple(fields)).build(list(fields.values()), received=received, peer=peer)
         return build(fields, received=received, peer=peer, odd=odd)
     except NotARecord as error:
         raise Rejected(Reason.NOT_A_RECORD, str(error)) from None

@@ -20,6 +20,11 @@ class Reason(StrEnum):
     NUMBER_TOO_LONG = "number too long"
     MEMO = "memo"
     NOT_A_RECORD = "not a record"
+    LOOP = "came round in a loop"
+    NOT_ITS_SYSTEM = "not its system"
+    NOT_A_BRIDGE = "not a bridge"
+    REFUSED = "refused by database"
+    BUG = "herald's bug"
 
 
 class Rejected(Exception):

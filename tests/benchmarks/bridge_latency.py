@@ -91,7 +91,9 @@ def neighbour_waits(site: Site) -> list[float]:
     waits: list[float] = []
     for number in range(NEIGHBOUR_WRITES):
         begun = time.perf_counter()
-        site.sql("INSERT INTO logs_sendermark (sender, mark) VALUES (%s, 0)", f"neighbour {number}")
+        site.sql(
+            "INSERT INTO logs_readerposition (name, position, updated, cut) VALUES (%s, '0.0', '', 0)", f"n{number}"
+        )
         waits.append(time.perf_counter() - begun)
     over.set()
     flooding.join()

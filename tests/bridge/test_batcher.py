@@ -10,11 +10,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError, ProgrammingError, connection
 
-from bridge.batcher import OVERHEAD, Batcher, Chunk, Queue, is_about_content
+from bridge.batcher import OVERHEAD, Batch, Batcher, Chunk, Queue, is_about_content
 from bridge.journal import Journal
 from bridge.models import BridgeStatus
 from bridge.status import Figures, Identity
 from logs.models import Log
+from logs.record import Record
 from tests.end_to_end.frames import frame
 from tests.logs.records import record
 
@@ -189,6 +190,14 @@ def run(figures: Figures, *chunks: Chunk) -> Batcher:
     return batcher
 
 
+def of(*records: Record) -> Batch:
+    """Return a batch of records from senders that get no acknowledgement."""
+    batch = Batch()
+    batch.records = list(records)
+    batch.origins = [None] * len(records)
+    return batch
+
+
 def messages() -> list[str]:
     """Return what clients' records say, in order of arrival."""
     return list(Log.objects.exclude(system_id="herald.bridge").order_by("id").values_list("message", flat=True))
@@ -213,7 +222,7 @@ def test_only_the_guilty_records_of_a_batch_are_refused(figures: Figures):
     # What no codec lets through: text that cannot be encoded.
     records = [record(f"\ud800 {n}" if n in guilty else str(n)) for n in range(20)]
 
-    assert batcher.store(records) == 3
+    assert batcher.store(of(*records)) == 3
     assert messages() == [str(n) for n in range(20) if n not in guilty]
     assert figures.rejected == {"refused by database": 3}
     assert figures.database_errors == 0
@@ -226,7 +235,7 @@ def test_a_database_in_trouble_keeps_the_batch(figures: Figures, caplog: pytest.
         cursor.execute("ALTER TABLE logs_log RENAME TO logs_log_away")
 
     def store() -> None:
-        batcher.store([record("kept")])
+        batcher.store(of(record("kept")))
         connection.close()
 
     thread = threading.Thread(target=store)

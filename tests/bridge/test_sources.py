@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 from bridge.batcher import Queue
+from bridge.hops import Hops
 from bridge.journal import Journal
 from bridge.sources import LARGE, CannotListen, Fault, Intake, Limits, recognise
 from bridge.status import Figures
@@ -55,7 +56,7 @@ async def listening(
     intake: Intake
     queue = Queue(most=most, rows=10**9, age=timedelta(0), on_room=lambda: intake.room_in_queue())
     limits = Limits(frame=FRAME_MAX, clients=clients, deadline=deadline, large_frames=large_frames)
-    intake = Intake(queue, figures, journal, limits, is_full)
+    intake = Intake(queue, figures, journal, limits, is_full, lambda caller: None, Hops())
     await intake.open("127.0.0.1", 0)
     await intake.start()
     try:
@@ -268,13 +269,29 @@ async def test_a_drain_reads_what_was_sent_also_by_who_is_not_yet_accepted():
 
 async def test_a_taken_port_is_told_in_words():
     async with listening() as bridge:
-        other = Intake(bridge.queue, bridge.figures, bridge.journal, bridge.intake.limits, lambda: False)
+        other = Intake(
+            bridge.queue,
+            bridge.figures,
+            bridge.journal,
+            bridge.intake.limits,
+            lambda: False,
+            lambda caller: None,
+            Hops(),
+        )
         with pytest.raises(CannotListen, match="another program listens there already"):
             await other.open("127.0.0.1", bridge.intake.port)
 
 
 async def test_an_address_this_machine_does_not_have_is_told_in_words():
     async with listening() as bridge:
-        other = Intake(bridge.queue, bridge.figures, bridge.journal, bridge.intake.limits, lambda: False)
+        other = Intake(
+            bridge.queue,
+            bridge.figures,
+            bridge.journal,
+            bridge.intake.limits,
+            lambda: False,
+            lambda caller: None,
+            Hops(),
+        )
         with pytest.raises(CannotListen, match="this machine has no such address"):
             await other.open("192.0.2.1", 9020)

@@ -10,7 +10,7 @@ from django.db.models import Sum
 from logs import store
 from logs.models import HeartBeat, Log, LogCount, SenderMark
 from logs.record import Record
-from logs.store import OTHER, append
+from logs.store import NOWHERE, OTHER, Move, append
 from tests.logs.records import record
 
 pytestmark = pytest.mark.django_db
@@ -98,13 +98,78 @@ def test_odd_levels_are_counted_under_the_standard_level_below(levelno: int, lev
     assert store.level_of(levelno) == level
 
 
-def test_a_mark_moves_with_its_rows_and_never_back():
-    append([record()], marks={"a": 5, "b": 1})
-    append([record()], marks={"a": 4, "b": 2})
-    append([], marks={"c": 9})
+def test_a_mark_moves_with_its_rows():
+    append([record()], marks={"a": Move(NOWHERE, (0, 5)), "b": Move(NOWHERE, (7, 1))})
+    append([record()], marks={"b": Move((7, 1), (7, 2))})
+    append([], marks={"c": Move(NOWHERE, (0, 9))})
 
-    assert dict(SenderMark.objects.values_list("sender", "mark")) == {"a": 5, "b": 2, "c": 9}
+    assert store.marks_of(["a", "b", "c", "d"]) == {"a": (0, 5), "b": (7, 2), "c": (0, 9), "d": NOWHERE}
     assert Log.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_mark_that_another_writer_has_moved_stops_the_batch_and_is_told():
+    append([record()], marks={"a": Move(NOWHERE, (0, 5))})
+
+    with pytest.raises(store.MarkMoved) as caught:
+        append([record()], marks={"a": Move((0, 3), (0, 8)), "b": Move(NOWHERE, (0, 1))})
+
+    assert caught.value.marks == {"a": (0, 5), "b": NOWHERE}
+    assert Log.objects.count() == 1
+    assert store.mark_of("b") == NOWHERE
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_bridges_that_hold_the_same_records_one_stores_them():
+    """A sender was handed from one bridge to another while the first had not stored what it held."""
+    outcomes: list[str] = []
+    start = threading.Barrier(4)
+
+    def store_them() -> None:
+        start.wait()
+        try:
+            append([record(str(n)) for n in range(50)], marks={"a": Move(NOWHERE, (0, 50))})
+            outcomes.append("stored")
+        except store.MarkMoved as moved:
+            outcomes.append(f"at {moved.marks['a']}")
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=store_them) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert sorted(outcomes) == ["at (0, 50)"] * 3 + ["stored"]
+    assert Log.objects.count() == 50
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_batch_with_marks_is_on_the_disk_before_it_is_acknowledged():
+    append([record()])
+    quick = durability()
+    append([], marks={"a": Move(NOWHERE, (0, 1))})
+
+    assert durability() == {"sqlite": 2, "postgresql": "on"}[connection.vendor]
+    if connection.vendor == "sqlite":
+        append([record()])
+        assert (quick, durability()) == (1, 1)
+
+
+def durability() -> object:
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA synchronous" if connection.vendor == "sqlite" else "SHOW synchronous_commit")
+        return cursor.fetchone()[0]
+
+
+def test_marks_of_senders_long_silent_are_forgotten(now: datetime):
+    for number in range(5):
+        append([], marks={f"s{number}": Move(NOWHERE, (0, 1))})
+        SenderMark.objects.filter(sender=f"s{number}").update(updated=now + timedelta(days=number))
+
+    assert store.forget_senders(now + timedelta(days=1), most=2) == 3
+    assert set(SenderMark.objects.values_list("sender", flat=True)) == {"s3", "s4"}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -112,7 +177,7 @@ def test_a_batch_the_database_refuses_leaves_nothing_behind():
     poison = record(lineno="no number" if connection.vendor == "postgresql" else object())
 
     with pytest.raises((DatabaseError, TypeError)):
-        append([record(), poison], marks={"a": 1})
+        append([record(), poison], marks={"a": Move(NOWHERE, (0, 1))})
 
     assert not Log.objects.exists()
     assert not HeartBeat.objects.exists()
@@ -161,8 +226,10 @@ def test_writers_at_once_neither_wait_for_one_another_for_ever_nor_lose_a_row():
                 names = [f"s{n}" for n in range(8)]
                 if number % 2:
                     names.reverse()
+                move = Move((0, batch), (0, batch + 1))
                 append(
-                    [record(f"{number}.{batch}", system_id=name) for name in names], marks=dict.fromkeys(names, batch)
+                    [record(f"{number}.{batch}", system_id=name) for name in names],
+                    marks={f"{name} of {number}": move for name in names},
                 )
         except BaseException as error:
             errors.append(error)

@@ -21,9 +21,11 @@ from django.db import DEFAULT_DB_ALIAS, connection
 from django.db import Error as DatabaseTrouble
 from django.db.migrations.executor import MigrationExecutor
 
-from bridge import status
+from bridge import hops, status
 from bridge.addresses import is_loopback
 from bridge.batcher import Batcher, Queue
+from bridge.conversations import Greeter
+from bridge.hops import Hops
 from bridge.journal import SYSTEM, Journal
 from bridge.keeper import Keeper
 from bridge.sources import CannotListen, Intake, Limits
@@ -91,6 +93,7 @@ class Command(DaemonCommand):
         try:
             refuse_unprepared_database()
             status.forget_old(datetime.now(UTC))
+            hops.forget_connections()
         except DatabaseTrouble as error:
             said = " ".join(str(error).split())
             if any(word in said for word in HOPELESS):
@@ -111,14 +114,17 @@ class Command(DaemonCommand):
             age=settings.BATCH_AGE,
             on_room=in_loop(lambda: intake.room_in_queue()),
         )
-        intake = Intake(queue, figures, journal, limits(), store.is_full)
+        heard = Hops()
+        greeter = Greeter(figures, journal, heard, settings.FRAME_MAX)
+        intake = Intake(queue, figures, journal, limits(), store.is_full, greeter.greet, heard)
         try:
             await intake.open(settings.BRIDGE_HOST, settings.BRIDGE_PORT)
-            batcher = Batcher(queue, figures, journal, self._identity(intake), in_loop(ended.set))
+            batcher = Batcher(queue, figures, journal, self._identity(intake), in_loop(ended.set), heard)
             await intake.start()
         except CannotListen as error:
             raise CommandError(str(error)) from None
         batcher.start()
+        greeter.start()
         keeper = Keeper(retention(options["keep_seconds"]), options["look_every"], figures, journal)
         keeper.start()
         journal.say(logging.INFO, f"the bridge has started on {intake.address}")
@@ -130,8 +136,10 @@ class Command(DaemonCommand):
             # Half of the time is for reading, the other half for storing what was read.
             await intake.drain(settings.DRAIN.total_seconds() / 2)
             journal.say(logging.INFO, f"the bridge on {intake.address} stops")
+            greeter.stop()
             queue.close()
             await ended.wait()
+            await intake.leave()
         except asyncio.CancelledError:
             logger.error("%s accepted records could not be stored", f"{batcher.unstored:,}")
             raise
@@ -171,6 +179,7 @@ def limits() -> Limits:
         clients=settings.CLIENTS_MAX,
         deadline=settings.FRAME_DEADLINE.total_seconds(),
         large_frames=settings.QUEUE_BYTES,
+        must_say_hello=settings.BRIDGE_CREDENTIALS == "REQUIRED",
     )
 
 
