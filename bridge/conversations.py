@@ -263,7 +263,7 @@ class Greeter(threading.Thread):
                 )
             )
         if hello.bridge == self._own:
-            raise Refused(wire.Refusal("itself", "this bridge is the one that sends: its rows are here already"))
+            raise Refused(wire.Refusal("itself", "this bridge is the sender itself: its rows are here already"))
         return self._hops.hear(hello, caller.line.peer)
 
     def _sender(self, hello: wire.Hello, line: Line) -> Sender:

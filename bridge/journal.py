@@ -22,14 +22,15 @@ ADDRESSES_MAX = 1_000
 
 
 class Journal:
-    """Rows about the bridge itself, which the batcher stores with the next batch.
+    """Rows about the bridge itself (or another program, `system`), which the batcher stores with the next batch.
 
     They are bounded in rate: 60 at once, then two a second; those left out are counted and told of with the next.
     Everything is also said on standard error, by its level.
     """
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, system: str = SYSTEM) -> None:
         self.host = host
+        self.system = system
         self._rows: list[Record] = []
         self._lock = threading.Lock()
         self._allowance = float(BURST)
@@ -69,10 +70,10 @@ class Journal:
         return Record(
             created=at,
             received=at,
-            system_id=SYSTEM,
+            system_id=self.system,
             sub_system_id=clean(self.host)[:200],
             produkt_id="herald",
-            name=SYSTEM,
+            name=self.system,
             levelno=level,
             levelname=logging.getLevelName(level),
             message=clean(message),

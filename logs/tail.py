@@ -50,10 +50,11 @@ Position.START = Position(0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows in reading order, and the position after the last of them."""
+    """Rows in reading order, and the position after the last of them; `positions` has the one after each."""
 
     rows: list[Row]
     position: Position
+    positions: list[Position]
 
 
 _COLUMNS = ", ".join(NAMES)
@@ -77,11 +78,13 @@ def read_after(position: Position, limit: int) -> Batch:
         if connection.vendor == "sqlite":
             cursor.execute(_SQLITE, [position.id, limit])
             rows = [_from_sqlite(values) for values in cursor.fetchall()]
-            return Batch(rows, Position(0, rows[-1]["id"]) if rows else position)
+            positions = [Position(0, row["id"]) for row in rows]
+            return Batch(rows, positions[-1] if positions else position, positions)
         cursor.execute(_POSTGRESQL, [position.tx, position.id, limit])
         found = cursor.fetchall()
         rows = [_row(values[1:]) for values in found]
-        return Batch(rows, Position(found[-1][0], found[-1][1]) if found else position)
+        positions = [Position(values[0], values[1]) for values in found]
+        return Batch(rows, positions[-1] if positions else position, positions)
 
 
 def newest() -> Position:

@@ -70,6 +70,8 @@ BRIDGE_PUBLIC = env.bool("HERALD_BRIDGE_PUBLIC", default=False)
 # Who may send: anybody who reaches the port, or only who shows a credential in the hello of herald's own protocol.
 BRIDGE_CREDENTIALS = env.choice("HERALD_BRIDGE_CREDENTIALS", default="OPTIONAL", among=("OPTIONAL", "REQUIRED"))
 # What this bridge calls itself where rows go on to others, and how far it is trusted: 0 to 100, more is more.
+# The port on this machine that `run_bridge -b` hands rows on to, as the old bridge did.
+FORWARD_PORT = env.int("HERALD_FORWARD_PORT", default=STAGE.forward_port, most=65_535)
 BRIDGE_NAME = env.str("HERALD_BRIDGE_NAME", default=f"{HOST_NAME}{STAGE.suffix}")
 BRIDGE_LEVEL = env.int("HERALD_BRIDGE_LEVEL", default=50, least=0, most=100)
 WEB_HOST = env.str("HERALD_WEB_HOST", default="127.0.0.1")

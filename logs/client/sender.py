@@ -80,6 +80,9 @@ class Buffer:
         """Everything up to `ack.acked` need not be kept any longer."""
         raise NotImplementedError
 
+    def idle(self) -> None:
+        """Called about once a second while there is no connection."""
+
     @property
     def is_drained(self) -> bool:
         """Whether `read` will return nothing more before the sender stops."""
@@ -116,6 +119,7 @@ class Sender:
         self._retry_longest = retry_longest
         self._silence_seconds = silence_seconds
         self._drain_until: float | None = None
+        self._says_goodbye = True
         self._reconnect = False
         self._waker, self._alarm = os.pipe()
         os.set_blocking(self._waker, False)
@@ -130,8 +134,9 @@ class Sender:
         except OSError:
             pass  # it is awake already, or has ended
 
-    def stop(self, drain: float) -> None:
-        """Stop once everything is acknowledged, at the latest after `drain` seconds."""
+    def stop(self, drain: float, goodbye: bool = True) -> None:
+        """Stop once everything is acknowledged, at the latest after `drain` seconds; say goodbye if that is one."""
+        self._says_goodbye = goodbye
         self._drain_until = time.monotonic() + drain
         self.wake()
 
@@ -180,7 +185,8 @@ class Sender:
         with selectors.DefaultSelector() as waiting:
             waiting.register(self._waker, selectors.EVENT_READ)
             while (left := until - time.monotonic()) > 0 and self._drain_until is None and not self._reconnect:
-                if waiting.select(left):
+                self._buffer.idle()
+                if waiting.select(min(left, 1.0)):
                     self._forget_alarm()
 
     def _forget_alarm(self) -> None:
@@ -195,7 +201,7 @@ class Sender:
     def _converse(self) -> bool:
         """Serve one connection to its end; return whether it was worth having."""
         address = self._address()
-        sock = _connect(address)
+        sock = connect(address)
         try:
             conversation = _Conversation(self, sock, address)
             conversation.greet()
@@ -231,7 +237,7 @@ class _Conversation:
             self._socket.sendall(wire.framed(hello.encode()))
             welcome = self._first_answer()
         except OSError as error:
-            raise Trouble(SILENT, f"it accepts connections, but no herald answers ({_said(error)})") from None
+            raise Trouble(SILENT, f"it accepts connections, but no herald answers ({said(error)})") from None
         if isinstance(welcome, wire.Refusal):
             raise Trouble(REFUSED, f"it refused: {welcome.text}")
         if not isinstance(welcome, wire.Welcome):
@@ -277,7 +283,7 @@ class _Conversation:
         if until is None:
             return False
         done = (self._buffer.is_drained and not self._flying) or time.monotonic() >= until
-        if done and self._sender._beat is not None:
+        if done and self._sender._beat is not None and self._sender._says_goodbye:
             self._out.append(memoryview(wire.beat(dict(self._sender._beat(), bye=True))))
             self._write()
         return done
@@ -314,7 +320,7 @@ class _Conversation:
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
             pass
         except OSError as error:
-            raise Trouble(LOST, f"the connection broke ({_said(error)})") from None
+            raise Trouble(LOST, f"the connection broke ({said(error)})") from None
 
     def _wait(self, selector: selectors.BaseSelector, seconds: float) -> None:
         if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
@@ -330,7 +336,7 @@ class _Conversation:
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return
         except OSError as error:
-            raise Trouble(LOST, f"the connection broke ({_said(error)})") from None
+            raise Trouble(LOST, f"the connection broke ({said(error)})") from None
         if not data:
             raise Trouble(LOST, "the other end closed the connection")
         self._heard_at = time.monotonic()
@@ -351,12 +357,12 @@ class _Conversation:
             raise Trouble(LOST, f"nothing was heard from the other end for {silent:.0f} s")
 
 
-def _connect(address: Address) -> socket.socket:
+def connect(address: Address) -> socket.socket:
     """Return a connected socket, encrypted where that is asked for; raises Trouble."""
     try:
         sock = socket.create_connection((address.host, address.port), CONNECT_SECONDS)
     except (OSError, OverflowError) as error:
-        raise Trouble(UNREACHABLE, f"nothing accepts connections there ({_said(error)})") from None
+        raise Trouble(UNREACHABLE, f"nothing accepts connections there ({said(error)})") from None
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if address.tls is None:
         return sock
@@ -367,10 +373,10 @@ def _connect(address: Address) -> socket.socket:
         raise Trouble(REFUSED, f"its certificate is not good: {error.verify_message}") from None
     except (OSError, ValueError) as error:
         sock.close()
-        raise Trouble(SILENT, f"no encrypted connection can be made ({_said(error)})") from None
+        raise Trouble(SILENT, f"no encrypted connection can be made ({said(error)})") from None
 
 
-def _said(error: BaseException) -> str:
+def said(error: BaseException) -> str:
     if isinstance(error, socket.timeout):
         return "it took too long"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

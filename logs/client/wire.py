@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, Tuple
 VERSION = 1
 HELLO_MAX = 8_192
 """Longest hello, in bytes."""
+MESSAGE_MAX = 32_768
+"""Longest message about a connection, in bytes."""
 ANSWER_MAX = 65_536
 """Longest frame a server sends, in bytes."""
 REJECTED_MAX = 20
@@ -194,8 +196,8 @@ def beat(told: dict[str, Any]) -> bytes:
 
 def parse_beat(payload: bytes) -> dict[str, Any]:
     """Return what a message about the connection tells; raises ProtocolError unless it is a beat."""
-    if len(payload) > HELLO_MAX:
-        raise ProtocolError("bad message", f"a message has at most {HELLO_MAX:,} bytes")
+    if len(payload) > MESSAGE_MAX:
+        raise ProtocolError("bad message", f"a message has at most {MESSAGE_MAX:,} bytes")
     told = _decode(payload, "message")
     if told.get("herald") != "beat":
         raise ProtocolError("bad message", "a frame with the number 0 must be a beat")

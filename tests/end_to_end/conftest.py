@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -225,6 +225,19 @@ def site(_template: Site, tmp_path: Path) -> Iterator[Site]:
     """A herald of this test's own, migrated and empty; nothing of it runs yet."""
     with _copied(_template, tmp_path / "site") as found:
         yield found
+
+
+@pytest.fixture
+def sites(_template: Site, tmp_path: Path) -> Iterator[Callable[[str], Site]]:
+    """Make further heralds, by name; each name is what the bridge there calls itself."""
+    with contextlib.ExitStack() as stack:
+
+        def make(name: str) -> Site:
+            found = stack.enter_context(_copied(_template, tmp_path / name))
+            found.env["HERALD_BRIDGE_NAME"] = name
+            return found
+
+        yield make
 
 
 @pytest.fixture(scope="module")

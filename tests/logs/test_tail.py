@@ -45,7 +45,7 @@ def test_rows_come_in_the_order_they_were_stored_and_once():
         position = batch.position
 
     assert seen == [f"m{number}" for number in range(25)]
-    assert read_after(position, 10) == tail.Batch([], position)
+    assert read_after(position, 10) == tail.Batch([], position, [])
 
 
 @database

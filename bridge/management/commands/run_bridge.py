@@ -25,9 +25,11 @@ from bridge import hops, status
 from bridge.addresses import is_loopback
 from bridge.batcher import Batcher, Queue
 from bridge.conversations import Greeter
+from bridge.forward import use_flag_destination
 from bridge.hops import Hops
 from bridge.journal import SYSTEM, Journal
 from bridge.keeper import Keeper
+from bridge.outlet import Outlet
 from bridge.sources import CannotListen, Intake, Limits
 from bridge.status import Figures, Identity
 from logs import store
@@ -66,7 +68,12 @@ class Command(DaemonCommand):
             type=positive,
             help="look for old rows every N records (default: every 10 minutes)",
         )
-        parser.add_argument("-b", dest="forward", action="store_true", help="refused: forwarding comes later")
+        parser.add_argument(
+            "-b",
+            dest="forward",
+            action="store_true",
+            help=f"hand all rows on to an old bridge on port {settings.FORWARD_PORT} of this machine, too",
+        )
         parser.add_argument("--status", action="store_true", help="tell how the bridges are; exit code 1: none runs")
         parser.add_argument("--json", action="store_true", help="with --status: as one line of JSON per bridge")
 
@@ -74,8 +81,6 @@ class Command(DaemonCommand):
         return f"bridge-{settings.BRIDGE_PORT}"
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["forward"]:
-            raise CommandError("-b: forwarding comes in a later version")
         if options["status"]:
             self._tell_status(as_json=options["json"])
         else:
@@ -94,6 +99,7 @@ class Command(DaemonCommand):
             refuse_unprepared_database()
             status.forget_old(datetime.now(UTC))
             hops.forget_connections()
+            use_flag_destination(wanted=options["forward"])
         except DatabaseTrouble as error:
             said = " ".join(str(error).split())
             if any(word in said for word in HOPELESS):
@@ -125,6 +131,8 @@ class Command(DaemonCommand):
             raise CommandError(str(error)) from None
         batcher.start()
         greeter.start()
+        outlet = Outlet(journal)
+        outlet.start()
         keeper = Keeper(retention(options["keep_seconds"]), options["look_every"], figures, journal)
         keeper.start()
         journal.say(logging.INFO, f"the bridge has started on {intake.address}")
@@ -133,6 +141,7 @@ class Command(DaemonCommand):
         try:
             await first_of(stop, ended)
             keeper.stop()
+            outlet.stop()
             # Half of the time is for reading, the other half for storing what was read.
             await intake.drain(settings.DRAIN.total_seconds() / 2)
             journal.say(logging.INFO, f"the bridge on {intake.address} stops")
@@ -140,6 +149,7 @@ class Command(DaemonCommand):
             queue.close()
             await ended.wait()
             await intake.leave()
+            await asyncio.to_thread(outlet.join, settings.DRAIN.total_seconds() / 2)
         except asyncio.CancelledError:
             logger.error("%s accepted records could not be stored", f"{batcher.unstored:,}")
             raise

@@ -1,0 +1,289 @@
+"""Bridges that hand rows on to others: real processes, real sockets."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.conftest import PATIENCE, Site, free_port
+from tests.end_to_end.frames import frames
+
+Make = Callable[[str], Site]
+OWN = "system_id NOT LIKE 'herald.%%'"
+
+
+def join(near: Site, far: Site, name: str = "far", *more: str) -> None:
+    done = near.manage("destinations", "add", name, f"127.0.0.1:{far.bridge_port}", *more)
+    assert done.returncode == 0, done.stderr
+
+
+def send(site: Site, start: int, count: int, system: str = "svc") -> None:
+    with site.connect() as client:
+        client.sendall(frames(count, system, start))
+
+
+def messages(site: Site, system: str = "svc") -> list[int]:
+    return [int(row["message"]) for row in site.rows("system_id = %s", system)]
+
+
+def destination(site: Site, name: str = "far") -> dict[str, Any]:
+    columns = "state, state_text, rows, waiting, rejected, error"
+    found = site.sql(f"SELECT {columns} FROM bridge_destination WHERE name = %s", name)
+    return dict(zip(columns.split(", "), found[0], strict=True))
+
+
+def wait_until(holds: Callable[[], bool], timeout: float = PATIENCE) -> None:
+    deadline = time.monotonic() + timeout
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def origins(site: Site, where: str = OWN) -> list[list[dict[str, Any]]]:
+    found = site.sql(f"SELECT origin FROM logs_log WHERE {where} ORDER BY id")
+    return [json.loads(row[0]) if isinstance(row[0], str) else row[0] for row in found]
+
+
+def test_rows_go_on_to_the_next_bridge_whole_and_in_order(sites: Make):
+    near, far = sites("near"), sites("far")
+    far.start_bridge()
+    near.start_bridge()
+    join(near, far)
+    send(near, 0, 3_000)
+    far.wait_for_rows(3_000, "system_id = 'svc'")
+
+    assert messages(far) == list(range(3_000))
+    columns = [c for c in FORWARDED if c not in ("peer", "origin")]
+    assert table(far, columns) == table(near, columns)
+    (hop,) = origins(far, "system_id = 'svc'")[0]
+    assert hop["name"] == "near"
+    assert hop["peer"] == "127.0.0.1"
+    wait_until(lambda: destination(near)["rows"] >= 3_000)
+    assert destination(near)["state"] == "connected"
+
+
+FORWARDED = (
+    *("created", "system_id", "sub_system_id", "sub_sub_system_id", "produkt_id", "user_spec_1", "user_spec_2"),
+    *("package_version", "name", "levelno", "levelname", "message", "args", "exc_text", "pathname", "filename"),
+    *("module", "funcname", "lineno", "process", "processname", "thread", "threadname", "msecs", "relativecreated"),
+    *("extra", "flags"),
+)
+
+
+def table(site: Site, columns: list[str], where: str = "system_id = 'svc'") -> list[tuple[Any, ...]]:
+    return site.sql(f"SELECT {', '.join(columns)} FROM logs_log WHERE {where} ORDER BY id")
+
+
+def test_only_what_comes_after_a_destination_goes_there_unless_asked_otherwise(sites: Make):
+    near, far, all_of_it = sites("near"), sites("far"), sites("all")
+    for each in (far, all_of_it, near):
+        each.start_bridge()
+    send(near, 0, 10)
+    near.wait_for_rows(10, "system_id = 'svc'")
+    join(near, far)
+    join(near, all_of_it, "all", "--from-start")
+    send(near, 10, 10)
+    far.wait_for_rows(10, "system_id = 'svc'")
+    all_of_it.wait_for_rows(20, "system_id = 'svc'")
+
+    assert messages(far) == list(range(10, 20))
+    assert messages(all_of_it) == list(range(20))
+
+
+def test_a_destination_that_is_away_gets_the_oldest_rows_first_when_it_is_back(sites: Make):
+    near, far = sites("near"), sites("far")
+    near.start_bridge()
+    join(near, far)
+    send(near, 0, 5_000)
+    near.wait_for_rows(5_000, "system_id = 'svc'")
+    wait_until(lambda: destination(near)["state"] == "unreachable" and destination(near)["waiting"] > 0)
+    assert "nothing accepts connections there" in destination(near)["state_text"]
+    far.start_bridge()
+    far.wait_for_rows(5_000, "system_id = 'svc'")
+
+    assert messages(far) == list(range(5_000))
+    near.wait_for_rows(1, "system_id = 'herald.forward' AND message LIKE 'destination far is back%%'")
+
+
+def test_a_chain_whose_bridges_are_killed_hands_on_each_row_once(sites: Make):
+    near, middle, far = sites("near"), sites("middle"), sites("far")
+    running = {site: site.start_bridge() for site in (near, middle, far)}
+    join(near, middle, "middle")
+    join(middle, far)
+    sent = 0
+    for round_, victim in enumerate((middle, far, near, middle, far, near)):
+        send(near, sent, 700)
+        sent += 700
+        near.wait_for_rows(sent, "system_id = 'svc'")
+        time.sleep(0.1 * round_)
+        running[victim].stop(signal.SIGKILL)
+        running[victim] = victim.start_bridge()
+    far.wait_for_rows(sent, "system_id = 'svc'")
+
+    assert messages(middle) == messages(far) == list(range(sent))
+    assert [hop["name"] for hop in origins(far, "system_id = 'svc'")[-1]] == ["near", "middle"]
+
+
+def test_a_ring_of_three_is_quiet(sites: Make):
+    ring = [sites(name) for name in ("one", "two", "three")]
+    for each in ring:
+        each.start_bridge()
+    for each, following in zip(ring, [*ring[1:], ring[0]], strict=True):
+        join(each, following, "next")
+    for number, each in enumerate(ring):
+        send(each, 100 * number, 100)
+    for each in ring:
+        each.wait_for_rows(300, "system_id = 'svc'")
+    time.sleep(2)  # what goes round for ever would be here again
+
+    for each in ring:
+        assert sorted(messages(each)) == list(range(300))
+
+
+def test_a_destination_that_is_this_bridge_itself_is_refused(sites: Make):
+    near = sites("near")
+    near.start_bridge()
+    done = near.manage("destinations", "add", "self", f"127.0.0.1:{near.bridge_port}")
+    assert done.returncode == 1
+    assert "is this bridge itself" in done.stderr
+
+    # By another name it is found out when it answers.
+    relay_port = free_port()
+    with forwarded_port(relay_port, near.bridge_port):
+        assert near.manage("destinations", "add", "self", f"127.0.0.1:{relay_port}").returncode == 0
+        wait_until(lambda: "itself" in destination(near, "self")["state_text"])
+    assert destination(near, "self")["state"] == "refused"
+
+
+def test_a_pause_lets_rows_wait_and_a_resume_sends_them(sites: Make):
+    near, far = sites("near"), sites("far")
+    far.start_bridge()
+    near.start_bridge()
+    join(near, far)
+    send(near, 0, 10)
+    far.wait_for_rows(10, "system_id = 'svc'")
+    assert near.manage("destinations", "pause", "far").returncode == 0
+    time.sleep(1.5)
+    send(near, 10, 10)
+    near.wait_for_rows(20, "system_id = 'svc'")
+    time.sleep(1)
+    assert messages(far) == list(range(10))
+    assert "far  herald" in near.manage("destinations", "list").stdout
+    assert near.manage("destinations", "resume", "far").returncode == 0
+    far.wait_for_rows(20, "system_id = 'svc'")
+
+    assert messages(far) == list(range(20))
+
+
+def test_a_hung_destination_delays_neither_storing_nor_another_one(sites: Make):
+    near, far = sites("near"), sites("far")
+    far.start_bridge()
+    near.start_bridge()
+    with socket.create_server(("127.0.0.1", 0)) as hung:
+        address = f"127.0.0.1:{hung.getsockname()[1]}"
+        assert near.manage("destinations", "add", "hung", address).returncode == 0
+        join(near, far)
+        send(near, 0, 2_000)
+        far.wait_for_rows(2_000, "system_id = 'svc'")
+        near.wait_for_rows(2_000, "system_id = 'svc'")
+        wait_until(lambda: destination(near, "hung")["state"] == "silent")
+
+    assert "no herald answers" in destination(near, "hung")["state_text"]
+
+
+def test_what_left_is_booked_by_destination_and_hour(sites: Make):
+    near, far = sites("near"), sites("far")
+    far.start_bridge()
+    near.start_bridge()
+    join(near, far)
+    send(near, 0, 50)
+    far.wait_for_rows(50, "system_id = 'svc'")
+
+    def booked() -> int:
+        return int(near.sql("SELECT coalesce(sum(rows), 0) FROM bridge_departure WHERE destination = 'far'")[0][0])
+
+    wait_until(lambda: booked() >= 50)
+    assert near.sql("SELECT min(bytes / rows) FROM bridge_departure")[0][0] > 100
+
+
+def test_the_far_side_hears_of_the_bridge_and_tells_a_goodbye_from_a_kill(sites: Make):
+    near, far = sites("near"), sites("far")
+    far.start_bridge()
+    process = near.start_bridge()
+    join(near, far)
+    hop = "SELECT name, connected, said_goodbye, newest_beat IS NOT NULL FROM bridge_hop"
+    wait_until(lambda: bool(far.sql(hop)) and bool(far.sql(hop)[0][3]))
+    name, connected, goodbye, _ = far.sql(hop)[0]
+    assert (name, bool(connected), bool(goodbye)) == ("near", True, False)
+    process.stop()
+    wait_until(lambda: bool(far.sql(hop)[0][2]))
+    process = near.start_bridge()
+    wait_until(lambda: bool(far.sql(hop)[0][1]) and not far.sql(hop)[0][2])
+    process.stop(signal.SIGKILL)
+    wait_until(lambda: not far.sql(hop)[0][1])
+
+    assert not far.sql(hop)[0][2]
+    assert far.sql("SELECT sub_system_id FROM logs_heartbeat WHERE system_id = 'herald.hop'") == [("near",)]
+
+
+def forwarded_port(port: int, to: int) -> Any:
+    """Return a context in which connections to `port` of loopback reach port `to`, like a tunnel's."""
+    return Tunnel(port, to)
+
+
+class Tunnel:
+    """Hands bytes on in both directions, until it is closed."""
+
+    def __init__(self, port: int, to: int) -> None:
+        self._to = to
+        self._server = socket.create_server(("127.0.0.1", port))
+        self._sockets: list[socket.socket] = []
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+
+    def __enter__(self) -> Tunnel:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._server.close()
+        for sock in self._sockets:
+            sock.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._server.accept()
+                far = socket.create_connection(("127.0.0.1", self._to))
+            except OSError:
+                return
+            self._sockets += [near, far]
+            for one, other in ((near, far), (far, near)):
+                threading.Thread(target=self._pump, args=(one, other), daemon=True).start()
+
+    def _pump(self, one: socket.socket, other: socket.socket) -> None:
+        try:
+            while data := one.recv(65_536):
+                other.sendall(data)
+        except OSError:
+            pass
+        finally:
+            for sock in (one, other):
+                try:
+                    sock.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+
+@pytest.mark.parametrize("words", [["remove", "none"], ["pause", "none"], ["add", "x", "nowhere"], ["add", "-", "h:1"]])
+def test_a_mistake_at_the_command_is_told_in_words(site: Site, words: list[str]):
+    done = site.manage("destinations", *words)
+
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
