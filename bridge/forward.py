@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -26,8 +26,10 @@ from django.db.models import F
 from bridge import hops
 from bridge.addresses import is_loopback, shown
 from bridge.codecs import relay
+from bridge.codecs.stock import stock_frame
 from bridge.journal import Journal
 from bridge.models import BridgeId, Departure, Destination
+from bridge.policy import BadPolicy, Policy
 from bridge.status import safe
 from logs import storable, store, tail
 from logs.client import sender as line
@@ -47,7 +49,7 @@ LOOK_EVERY = 0.1
 LEASE = timedelta(seconds=15)
 RENEW_EVERY = 4.0
 DRAIN_SECONDS = 2.0
-STOCK_RATE = 200
+OLD_BRIDGE_RATE = 100
 """Rows a second that an original ps_bridge takes without losing any."""
 TEXT_LEAST = 1_000
 """A row that is too long for the far end loses text, but not more than leaves so many characters of each field."""
@@ -485,11 +487,12 @@ def fitted(row: Row, hop: Mapping[str, Any], limit: int) -> bytes:
 
 @forwarders.register("stock")
 class StockForwarder(Forwarder):
-    """To an original ps_bridge, or whatever else takes SocketHandler's frames: best effort, nobody acknowledges.
+    """To whatever else takes SocketHandler's frames: best effort, nobody acknowledges.
 
-    One frame is one write, since the old bridge does not put split frames together. What was written into a connection
-    that then breaks may be lost.
+    What was written into a connection that then breaks may be lost.
     """
+
+    carries_extra: ClassVar[bool] = True
 
     def forward(self) -> None:
         following = Following(self.destination, self.position())
@@ -520,13 +523,13 @@ class StockForwarder(Forwarder):
             now = time.monotonic()
             if now >= beat_due:
                 beat_due = now + hops.BEAT_EVERY.total_seconds()
-                sock.sendall(stock_frame(self._beat_row()))
+                sock.sendall(stock_frame(self._beat_row(), extra=self.carries_extra))
             self._refuse_closed(sock)
             before = following.position
             leaving = following.next()
             sent = 0
             for number, each in enumerate(leaving):
-                frame = stock_frame(each.row)
+                frame = stock_frame(each.row, extra=self.carries_extra)
                 try:
                     sock.sendall(frame)
                 except OSError:
@@ -568,6 +571,16 @@ class StockForwarder(Forwarder):
         return {**beat._asdict(), "extra": {}, "origin": []}
 
 
+@forwarders.register("ps_bridge")
+class OldBridgeForwarder(StockForwarder):
+    """To an original ps_bridge, which dies of a key it does not know, and puts no split frames together.
+
+    So it gets the fields it knows, one frame a write, and no more rows a second than it can store.
+    """
+
+    carries_extra = False
+
+
 # --- What a destination's fields mean --------------------------------------------------------------------------------------
 
 
@@ -581,13 +594,15 @@ def admission(destination: Destination) -> Predicate | None:
     return None
 
 
-def policy_of(destination: Destination) -> Any:
+def policy_of(destination: Destination) -> Policy | None:
     """Return what is removed from rows that go there; None: nothing. Raises Unfit for fields that do not exist."""
-    return None
-
-
-def stock_frame(row: Mapping[str, Any]) -> bytes:
-    raise NotImplementedError
+    try:
+        policy = Policy.parse(
+            destination.dropped, destination.masked, destination.hashed, bytes.fromhex(destination.hash_key)
+        )
+    except BadPolicy as error:
+        raise Unfit(str(error)) from None
+    return None if policy.is_empty else policy
 
 
 # --- All of them -------------------------------------------------------------------------------------------------------------
@@ -721,6 +736,6 @@ def use_flag_destination(*, wanted: bool) -> None:
         begin(found)
     elif not found.enabled:
         begin(found)
-    found.kind, found.host, found.port = "stock", "localhost", settings.FORWARD_PORT
-    found.rate, found.enabled = STOCK_RATE, True
+    found.kind, found.host, found.port = "ps_bridge", "localhost", settings.FORWARD_PORT
+    found.rate, found.enabled = OLD_BRIDGE_RATE, True
     found.save()

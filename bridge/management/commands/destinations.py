@@ -16,7 +16,9 @@ from bridge import forward
 from bridge.addresses import shown
 from bridge.models import Destination
 
-DEFAULTS = {"herald": settings.BRIDGE_LEVEL, "stock": 0}
+LEVELS = {"herald": settings.BRIDGE_LEVEL}
+RATES = {"ps_bridge": forward.OLD_BRIDGE_RATE}
+"""What is meant, by kind, where nothing is said."""
 
 
 def address(text: str) -> tuple[str, int]:
@@ -86,8 +88,8 @@ class Command(BaseCommand):
             dropped="\n".join(options["drop"]),
             masked="\n".join(options["mask"]),
             hashed="\n".join(options["hash"]),
-            level=DEFAULTS.get(options["kind"], 0) if level is None else level,
-            rate=options["rate"] or (forward.STOCK_RATE if options["kind"] == "stock" else 0),
+            level=LEVELS.get(options["kind"], 0) if level is None else level,
+            rate=options["rate"] or RATES.get(options["kind"], 0),
             tls=options["tls"] or bool(options["tls_ca"] or options["tls_certificate"]),
             tls_ca=options["tls_ca"],
             tls_server_name=options["tls_server_name"],
