@@ -7,17 +7,24 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 
+from django.conf import settings
 from django.db import Error as DatabaseTrouble
 from django.db import connection
 
 from bridge.journal import Journal
+from bridge.models import Destination
 from bridge.status import Figures
-from logs import retention, store
+from logs import retention, store, tail
+from logs.tail import Position
 
 LOOK_EVERY = timedelta(minutes=10)
 GLANCE_SECONDS = 0.25
 TELL_EVERY = timedelta(minutes=10)
 FAILURES_TOLD_EVERY = timedelta(hours=1)
+LET_GO_EVERY = 1.0
+SENDERS_KEPT = timedelta(days=90)
+SENDERS_MAX = 100_000
+"""How long, and how many, marks of senders are kept that are not heard of."""
 
 
 class Keeper(threading.Thread):
@@ -40,6 +47,7 @@ class Keeper(threading.Thread):
         self._looked_when = 0
         self._checkpointed_when = 0
         self._deleted = 0
+        self._let_go_at = float("-inf")
         self._told_at = float("-inf")
         self._failure_told_at = float("-inf")
 
@@ -51,6 +59,8 @@ class Keeper(threading.Thread):
             if self._is_due():
                 self._looked_at, self._looked_when = time.monotonic(), self._figures.received
                 self._look(datetime.now(UTC))
+            if settings.RELAY_ONLY:
+                self._let_go()
             self._tell()
             self._checkpoint()
         connection.close()
@@ -62,13 +72,28 @@ class Keeper(threading.Thread):
 
     def _look(self, now: datetime) -> None:
         try:
-            self._deleted += retention.prune(now - self._keep, stop=self._stopping.is_set)
+            self._deleted += retention.prune(
+                now - self._keep, patience=settings.READERS_WAIT, stop=self._stopping.is_set
+            )
+            store.forget_senders(now - SENDERS_KEPT, SENDERS_MAX)
         except DatabaseTrouble as error:
             connection.close()
             if time.monotonic() - self._failure_told_at >= FAILURES_TOLD_EVERY.total_seconds():
                 self._failure_told_at = time.monotonic()
                 said = " ".join(str(error).split())
                 self._journal.say(logging.ERROR, f"old rows could not be deleted: {said}; herald tries again")
+
+    def _let_go(self) -> None:
+        """Delete what every destination has; without a destination everything stays."""
+        if time.monotonic() - self._let_go_at < LET_GO_EVERY:
+            return
+        self._let_go_at = time.monotonic()
+        try:
+            positions = destination_positions()
+            if positions:
+                retention.prune_read(min(positions), stop=self._stopping.is_set)
+        except DatabaseTrouble:
+            connection.close()  # the batcher says so, if it matters
 
     def _checkpoint(self) -> None:
         if self._figures.stored == self._checkpointed_when:
@@ -87,6 +112,11 @@ class Keeper(threading.Thread):
         self._journal.say(
             logging.INFO, f"deleted {rows:,} row{'s' if rows != 1 else ''} older than {as_kept(self._keep)}"
         )
+
+
+def destination_positions() -> list[Position]:
+    """Return how far each destination has come, paused ones too."""
+    return [tail.load_position(destination.reader) for destination in Destination.objects.all()]
 
 
 def as_kept(duration: timedelta) -> str:

@@ -6,7 +6,7 @@ import secrets
 
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
-from django.db.models.signals import post_delete
+from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 
 from logs.models import ReaderPosition
@@ -201,7 +201,14 @@ class Destination(models.Model):
     @property
     def reader(self) -> str:
         """The name under which its position is kept, for which retention waits."""
-        return f"forward {self.name}"
+        return f"destination {self.pk}"
+
+
+@receiver(post_save, sender=Destination)
+def remember_position(instance: Destination, created: bool, **kwargs: object) -> None:
+    """Retention waits for a destination from the moment there is one."""
+    if created:
+        ReaderPosition.objects.update_or_create(name=instance.reader, defaults={"position": instance.start})
 
 
 @receiver(post_delete, sender=Destination)

@@ -89,6 +89,10 @@ FRAME_DEADLINE = timedelta(seconds=env.int("HERALD_FRAME_DEADLINE_SECONDS", defa
 DRAIN = timedelta(seconds=env.int("HERALD_DRAIN_SECONDS", default=8))
 SYSTEMS_MAX = env.int("HERALD_SYSTEMS_MAX", default=10_000)
 RETENTION = timedelta(days=env.int("HERALD_RETENTION_DAYS", default=30, least=1, most=36_500))
+# How much longer a row stays that somebody who follows the log, such as a destination, has not read yet.
+READERS_WAIT = timedelta(days=env.int("HERALD_READERS_WAIT_DAYS", default=7, most=36_500))
+# Rows leave as soon as every destination has them.
+RELAY_ONLY = env.bool("HERALD_RELAY_ONLY", default=False)
 DISK_FREE_MIN_PERCENT = env.float("HERALD_DISK_FREE_MIN_PERCENT", default=5.0, most=99)
 # How long a search may look before it shows what it has found so far.
 SEARCH_DEADLINE = timedelta(milliseconds=env.int("HERALD_SEARCH_DEADLINE_MS", default=3_000))

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import pickle
 import signal
 import socket
-import threading
+import struct
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.end_to_end.conftest import PATIENCE, Site, free_port
-from tests.end_to_end.frames import frames
+from tests.end_to_end.conftest import PATIENCE, Site
+from tests.end_to_end.frames import frame, frames
+from tests.end_to_end.tunnel import Tunnel
 
 Make = Callable[[str], Site]
 OWN = "system_id NOT LIKE 'herald.%%'"
@@ -155,9 +157,8 @@ def test_a_destination_that_is_this_bridge_itself_is_refused(sites: Make):
     assert "is this bridge itself" in done.stderr
 
     # By another name it is found out when it answers.
-    relay_port = free_port()
-    with forwarded_port(relay_port, near.bridge_port):
-        assert near.manage("destinations", "add", "self", f"127.0.0.1:{relay_port}").returncode == 0
+    with Tunnel(near.bridge_port) as tunnel:
+        assert near.manage("destinations", "add", "self", f"127.0.0.1:{tunnel.port}").returncode == 0
         wait_until(lambda: "itself" in destination(near, "self")["state_text"])
     assert destination(near, "self")["state"] == "refused"
 
@@ -198,6 +199,84 @@ def test_a_hung_destination_delays_neither_storing_nor_another_one(sites: Make):
     assert "no herald answers" in destination(near, "hung")["state_text"]
 
 
+def test_a_far_bridge_restored_from_a_backup_gets_again_what_it_lost(sites: Make):
+    near, far = sites("near"), sites("far")
+    process = far.start_bridge()
+    near.start_bridge()
+    join(near, far)
+    send(near, 0, 100)
+    far.wait_for_rows(100, "system_id = 'svc'")
+    wait_until(lambda: destination(near)["rows"] >= 100)
+    process.stop()
+    # As a backup from after row 39 would have it.
+    far.sql("DELETE FROM logs_log WHERE message > '39' AND system_id = 'svc' AND length(message) = 2")
+    near_ids = [row["id"] for row in near.rows("system_id = 'svc' AND message = '39'")]
+    mark = (
+        near.sql("SELECT tx FROM logs_log WHERE id = %s", near_ids[0])[0][0] if "postgres" in near.database_url else 0
+    )
+    far.sql("UPDATE logs_sendermark SET high = %s, low = %s", mark, near_ids[0])
+    far.start_bridge()
+    far.wait_for_rows(100, "system_id = 'svc'")
+
+    assert sorted(messages(far)) == list(range(100))
+
+
+def test_a_row_that_is_too_long_for_the_far_end_is_cut_and_the_next_one_goes_on(sites: Make):
+    near, far = sites("near"), sites("far")
+    far.start_bridge(HERALD_FRAME_MAX="20000")
+    near.start_bridge()
+    join(near, far)
+    with near.connect() as client:
+        client.sendall(frame("x" * 100_000, "long") + frame("next", "long"))
+    far.wait_for_rows(2, "system_id = 'long'")
+    long, following = far.rows("system_id = 'long'")
+
+    assert following["message"] == "next"
+    assert long["message"].startswith("x" * 1_000)
+    assert "characters cut" in long["message"]
+    assert "cut" in long["flags"]
+
+
+def test_b_hands_rows_on_to_the_old_forward_port_while_it_is_given(site: Site):
+    with socket.create_server(("127.0.0.1", 0)) as old:
+        port = str(old.getsockname()[1])
+        process = site.start_bridge("-b", HERALD_FORWARD_PORT=port)
+        send(site, 0, 20)
+        old.settimeout(PATIENCE)
+        client, _ = old.accept()
+        with client, client.makefile("rb") as stream:
+            told = [record_of(stream) for _ in range(25)]
+        assert process.stop() == 0
+    received = [fields for fields in told if fields["SYSTEM_ID"] == "svc"]
+    assert [fields["msg"] for fields in received] == [str(n) for n in range(len(received))]
+    assert "hop beat" in [fields["msg"] for fields in told]
+    assert len(received) > 10
+
+    site.start_bridge(HERALD_FORWARD_PORT=port)
+    assert site.sql("SELECT enabled FROM bridge_destination")[0][0] in (0, False)
+
+
+def record_of(stream: Any) -> dict[str, Any]:
+    return dict(pickle.loads(stream.read(struct.unpack(">L", stream.read(4))[0])))
+
+
+def test_a_relay_lets_rows_go_once_every_destination_has_them(sites: Make):
+    near, one, two = sites("near"), sites("one"), sites("two")
+    one.start_bridge()
+    near.start_bridge(HERALD_RELAY_ONLY="on")
+    join(near, one, "one")
+    join(near, two, "two")
+    send(near, 0, 200)
+    one.wait_for_rows(200, "system_id = 'svc'")
+    time.sleep(2)
+    assert near.count("system_id = 'svc'") == 200  # the other one has none yet
+    two.start_bridge()
+    two.wait_for_rows(200, "system_id = 'svc'")
+    wait_until(lambda: near.count("system_id = 'svc'") == 0)
+
+    assert messages(two) == list(range(200))
+
+
 def test_what_left_is_booked_by_destination_and_hour(sites: Make):
     near, far = sites("near"), sites("far")
     far.start_bridge()
@@ -231,54 +310,6 @@ def test_the_far_side_hears_of_the_bridge_and_tells_a_goodbye_from_a_kill(sites:
 
     assert not far.sql(hop)[0][2]
     assert far.sql("SELECT sub_system_id FROM logs_heartbeat WHERE system_id = 'herald.hop'") == [("near",)]
-
-
-def forwarded_port(port: int, to: int) -> Any:
-    """Return a context in which connections to `port` of loopback reach port `to`, like a tunnel's."""
-    return Tunnel(port, to)
-
-
-class Tunnel:
-    """Hands bytes on in both directions, until it is closed."""
-
-    def __init__(self, port: int, to: int) -> None:
-        self._to = to
-        self._server = socket.create_server(("127.0.0.1", port))
-        self._sockets: list[socket.socket] = []
-        self._thread = threading.Thread(target=self._accept, daemon=True)
-
-    def __enter__(self) -> Tunnel:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._server.close()
-        for sock in self._sockets:
-            sock.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._server.accept()
-                far = socket.create_connection(("127.0.0.1", self._to))
-            except OSError:
-                return
-            self._sockets += [near, far]
-            for one, other in ((near, far), (far, near)):
-                threading.Thread(target=self._pump, args=(one, other), daemon=True).start()
-
-    def _pump(self, one: socket.socket, other: socket.socket) -> None:
-        try:
-            while data := one.recv(65_536):
-                other.sendall(data)
-        except OSError:
-            pass
-        finally:
-            for sock in (one, other):
-                try:
-                    sock.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
 
 
 @pytest.mark.parametrize("words", [["remove", "none"], ["pause", "none"], ["add", "x", "nowhere"], ["add", "-", "h:1"]])

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 import pytest
 from django.db.models import Sum
 
-from logs.models import Log, LogCount
-from logs.retention import prune
+from logs import tail
+from logs.models import Log, LogCount, ReaderPosition
+from logs.retention import prune, prune_read
 from logs.store import append
 from tests.logs.records import record
 
@@ -42,6 +43,51 @@ def test_pruning_stops_when_asked(now: datetime):
     asked = iter([False, True])
 
     assert prune(now, chunk=10, pause=0, stop=lambda: next(asked)) == 10
+
+
+def reads_up_to(name: str, message: str) -> None:
+    """Let a named reader have read up to and with the row of that message."""
+    row = Log.objects.get(message=message)
+    batch = tail.read_after(tail.Position.START, 1_000)
+    at = next(p for p, read in zip(batch.positions, batch.rows, strict=True) if read["id"] == row.pk)
+    tail.save_position(name, at)
+
+
+def kept() -> list[str]:
+    return list(Log.objects.order_by("id").values_list("message", flat=True))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_reader_has_not_read_waits_for_it(now: datetime):
+    append([record(str(n), at=now - 5 * HOUR) for n in range(4)])
+    reads_up_to("slow", "1")
+    reads_up_to("quick", "3")
+
+    assert prune(now - HOUR, patience=10 * HOUR, pause=0) == 2
+    assert kept() == ["2", "3"]
+    assert set(ReaderPosition.objects.values_list("cut", flat=True)) == {0}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reader_that_is_too_slow_is_not_waited_for_and_what_it_missed_is_counted(now: datetime):
+    append([record("old", at=now - 9 * HOUR), *(record(str(n), at=now - 9 * HOUR) for n in range(3))])
+    append([record("young", at=now - 5 * HOUR)])
+    reads_up_to("slow", "old")
+    reads_up_to("quick", "young")
+
+    assert prune(now - HOUR, patience=6 * HOUR, chunk=2, pause=0) == 4
+    assert kept() == ["young"]
+    assert dict(ReaderPosition.objects.values_list("name", "cut")) == {"slow": 3, "quick": 0}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_has_been_read_may_go_at_once(now: datetime):
+    append([record(str(n), at=now) for n in range(5)])
+    batch = tail.read_after(tail.Position.START, 3)
+
+    assert prune_read(batch.position, chunk=2, pause=0) == 3
+    assert kept() == ["3", "4"]
+    assert prune_read(tail.Position.START, pause=0) == 0
 
 
 def test_one_row_from_a_clock_gone_astray_does_not_end_pruning(now: datetime):

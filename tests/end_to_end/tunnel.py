@@ -1,0 +1,61 @@
+"""A way between two bridges that a test can watch, cut and stop."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+
+
+class Tunnel(contextlib.AbstractContextManager["Tunnel"]):
+    """Hands bytes on in both directions between an ephemeral port of loopback and port `to`; remembers those sent."""
+
+    def __init__(self, to: int) -> None:
+        self._to = to
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._server.getsockname()[1])
+        self._sockets: list[socket.socket] = []
+        self._seen = bytearray()
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+
+    def __enter__(self) -> Tunnel:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._server.close()
+        self.cut()
+
+    @property
+    def seen(self) -> bytes:
+        """Everything that went from the near to the far end."""
+        return bytes(self._seen)
+
+    def cut(self) -> None:
+        """Break all connections."""
+        for sock in self._sockets:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            sock.close()
+        self._sockets.clear()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._server.accept()
+                far = socket.create_connection(("127.0.0.1", self._to))
+            except OSError:
+                return
+            self._sockets += [near, far]
+            threading.Thread(target=self._pump, args=(near, far, True), daemon=True).start()
+            threading.Thread(target=self._pump, args=(far, near, False), daemon=True).start()
+
+    def _pump(self, one: socket.socket, other: socket.socket, is_outward: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := one.recv(65_536):
+                if is_outward:
+                    self._seen += data
+                other.sendall(data)
+        for sock in (one, other):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
