@@ -174,7 +174,7 @@ class Authority:
         try:
             return x509.load_pem_x509_certificate(path.read_bytes())
         except FileNotFoundError:
-            raise Refused(f"there is no CA in {self.directory}") from None
+            raise Refused(f"there is no CA in {self.directory}: `manage.py certificates ca` makes one") from None
         except OSError as error:
             raise Refused(f"{path} cannot be read ({error.strerror})") from None
         except ValueError:

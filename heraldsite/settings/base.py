@@ -67,6 +67,15 @@ BRIDGE_HOST = env.str("HERALD_BRIDGE_HOST", default="127.0.0.1")
 BRIDGE_PORT = env.int("HERALD_BRIDGE_PORT", default=STAGE.bridge_port, most=65_535)
 # A record port that strangers reach is refused unless the operator says by this that it is meant.
 BRIDGE_PUBLIC = env.bool("HERALD_BRIDGE_PUBLIC", default=False)
+BRIDGE_CREDENTIALS_REQUIRED = (
+    env.choice("HERALD_BRIDGE_CREDENTIALS", default="optional", among=("OPTIONAL", "REQUIRED")) == "REQUIRED"
+)
+# The second record port, which speaks TLS; 0 means that there is none.
+BRIDGE_TLS_HOST = env.str("HERALD_BRIDGE_TLS_HOST", default="127.0.0.1")
+BRIDGE_TLS_PORT = env.int("HERALD_BRIDGE_TLS_PORT", default=0, most=65_535)
+BRIDGE_TLS_CERTIFICATE = env.str("HERALD_BRIDGE_TLS_CERTIFICATE", default="")
+BRIDGE_TLS_KEY = env.str("HERALD_BRIDGE_TLS_KEY", default="")
+BRIDGE_TLS_CLIENT_CA = env.str("HERALD_BRIDGE_TLS_CLIENT_CA", default="")
 WEB_HOST = env.str("HERALD_WEB_HOST", default="127.0.0.1")
 WEB_PORT = env.int("HERALD_WEB_PORT", default=STAGE.web_port, most=65_535)
 

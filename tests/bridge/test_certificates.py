@@ -1,9 +1,11 @@
-"""The small CA: what it makes and what it refuses."""
+"""The small CA: what it makes, what it refuses, and what its command tells."""
 
 from __future__ import annotations
 
+import io
+import ssl
 import stat
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from django.core.management import CommandError, call_command
 
 from bridge.authority import CA_LASTS, LEAF_LASTS, Authority, Entry, Kind, Refused
-
-NAME = "herald.test"
+from tests.certificates import NAME, Papers, make_papers
 
 
 @pytest.fixture
@@ -25,8 +27,30 @@ def authority(tmp_path: Path, now: datetime) -> Authority:
     return found
 
 
+@pytest.fixture(scope="module")
+def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
+    return make_papers(tmp_path_factory.mktemp("ca"))
+
+
 def read(entry: Entry | Path) -> x509.Certificate:
     return x509.load_pem_x509_certificate((entry if isinstance(entry, Path) else entry.path).read_bytes())
+
+
+def shake_hands(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> None:
+    """Let two contexts meet in memory; raises what the first to refuse raises."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    sides = [
+        client.wrap_bio(to_client, to_server, server_hostname=name),
+        server.wrap_bio(to_server, to_client, server_side=True),
+    ]
+    for _ in range(4):
+        for side in list(sides):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+            sides.remove(side)
+    assert sides == []
 
 
 # --- What it makes -------------------------------------------------------------------------------------------
@@ -83,6 +107,17 @@ def test_a_name_longer_than_a_common_name_is_no_obstacle(authority: Authority, n
 
     assert entry.names == (name,)
     assert read(entry).subject.rfc4514_string() == "CN=herald"
+
+
+@pytest.mark.parametrize("name", [NAME, "127.0.0.1"])
+def test_both_sides_know_one_another_also_by_the_strict_rules(papers: Papers, name: str):
+    server, client = papers.server_context(mutual=True), papers.client_context(papers.client)
+    for context in (server, client):
+        context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_STRICT
+    shake_hands(server, client, name)
+
+    with pytest.raises(ssl.SSLCertVerificationError, match="mismatch"):
+        shake_hands(server, client, "another.test")
 
 
 def test_nobody_else_may_read_what_it_made(authority: Authority, now: datetime):
@@ -189,3 +224,61 @@ def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path, now: datetime):
     (tmp_path / "file").touch()
     with pytest.raises(Refused, match="cannot be written to"):
         Authority(tmp_path / "file" / "certificates").make_ca("CA", CA_LASTS, now)
+
+
+# --- The command ---------------------------------------------------------------------------------------------
+
+
+def said(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command("certificates", *arguments, stdout=out)
+    return out.getvalue()
+
+
+@pytest.fixture
+def directory(settings, tmp_path: Path) -> Path:
+    settings.DATA_DIR = tmp_path
+    return tmp_path / "certificates"
+
+
+def test_the_command_makes_them_and_says_what_to_set(directory: Path):
+    ca = said("ca", "--name", "our CA")
+    server = said("server", NAME, "127.0.0.1")
+    client = said("client", "shop", "--days", "40")
+
+    assert f"HERALD_BRIDGE_TLS_CLIENT_CA={directory}/ca.pem" in ca
+    assert f"HERALD_BRIDGE_TLS_CERTIFICATE={directory}/server-{NAME}.pem" in server
+    assert f"HERALD_BRIDGE_TLS_KEY={directory}/server-{NAME}.key" in server
+    assert "HERALD_BRIDGE_TLS_PORT=9110" in server
+    assert f"made {directory}/client-shop.pem, good until" in client
+    assert read(directory / "ca.pem").subject.rfc4514_string() == "CN=our CA"
+
+
+def test_the_command_lists_them_with_what_is_left(directory: Path):
+    now = datetime.now(UTC)
+    authority = Authority(directory)
+    authority.make_ca("our CA", CA_LASTS, now - timedelta(days=20))
+    authority.sign_client("old", timedelta(days=10), now - timedelta(days=20))
+    authority.sign_server([NAME, "::1"], timedelta(days=10, hours=1), now)
+    ca, old, server = said("list").splitlines()
+
+    assert ca.split()[0] == "ca"
+    assert "HAS ENDED" in old
+    assert "10 days left" in server
+    assert f"{NAME}, ::1" in server
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["list"], "there is nothing in"),
+        (["server", NAME], "`manage.py certificates ca` makes one"),
+        (["ca", "--days", "0"], "no number of days from 1 to 36,500"),
+        (["ca", "--days", "soon"], "no number of days"),
+        (["ca", "--name", "n" * 65], "from 1 to 64 characters"),
+    ],
+)
+def test_the_command_refuses_in_words(directory: Path, arguments: list[str], why: str):
+    with pytest.raises(CommandError, match=why):
+        said(*arguments)
+    assert not directory.exists()
