@@ -236,10 +236,12 @@ class Greeter(threading.Thread):
                 raise Refused(wire.Refusal("wrong credentials", "these credentials are not accepted here"))
             return self._seen_now(credential, caller)
         if caller.certificate_name:
-            credential = Credential.objects.filter(name=caller.certificate_name, enabled=True).first()
+            credential = Credential.objects.filter(name=caller.certificate_name).first()
+            if credential is not None and not credential.enabled:
+                raise Refused(wire.Refusal("wrong credentials", "these credentials are not accepted here"))
             if credential is not None:
                 return self._seen_now(credential, caller)
-        if settings.BRIDGE_CREDENTIALS == "REQUIRED":
+        if settings.BRIDGE_CREDENTIALS_REQUIRED and not caller.certificate_name:
             raise Refused(
                 wire.Refusal("no credentials", "this bridge takes records from senders with credentials only")
             )

@@ -34,6 +34,7 @@ from bridge.status import safe
 from logs import storable, store, tail
 from logs.client import sender as line
 from logs.client import wire
+from logs.client.tls import TLSTrouble, client_context
 from logs.record import Record
 from logs.registry import Registry
 from logs.tail import Position, Row
@@ -586,7 +587,13 @@ class OldBridgeForwarder(StockForwarder):
 
 def address_of(destination: Destination) -> line.Address:
     """Return where a destination is, and how it is spoken to; raises Unfit where its files cannot be used."""
-    return line.Address(destination.host, destination.port)
+    if not destination.tls:
+        return line.Address(destination.host, destination.port)
+    try:
+        context = client_context(destination.tls_ca, destination.tls_certificate, destination.tls_key)
+    except TLSTrouble as trouble:
+        raise Unfit(str(trouble)) from None
+    return line.Address(destination.host, destination.port, context, destination.tls_server_name)
 
 
 def admission(destination: Destination) -> Predicate | None:

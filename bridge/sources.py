@@ -1,4 +1,4 @@
-"""How records come in: a TCP listener that splits frames, and does nothing else.
+"""How records come in: TCP listeners, plain and encrypted, that split frames and do nothing else.
 
 A frame is four bytes of length, big endian, and a payload. Payloads are queued as they are, with the peer and the
 moment they were read; what they mean is the batcher's business. Only a hello, which may be the first frame of a
@@ -12,6 +12,7 @@ import contextlib
 import errno
 import logging
 import socket
+import ssl
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,9 +24,11 @@ from bridge.addresses import shown
 from bridge.batcher import Chunk, Queue
 from bridge.codecs import is_hello
 from bridge.conversations import Caller, Conversation
+from bridge.encryption import Encryption, Handshakes, Trouble
 from bridge.hops import Hops
 from bridge.journal import Acquaintances, Journal
 from bridge.status import Figures
+from bridge.tls import common_name
 from logs.client import wire
 
 LENGTH_BYTES = 4
@@ -69,7 +72,6 @@ _TLS_HANDSHAKE = b"\x16\x03"
 
 _DETAILS = {
     Fault.EMPTY: "a frame of no bytes",
-    Fault.TLS: "the record port speaks no TLS",
     Fault.HTTP: "the record port speaks no HTTP; the web pages have a port of their own",
     Fault.STALLED: "the rest of a frame did not come in time",
     Fault.CUT_SHORT: "the connection ended within a frame",
@@ -154,12 +156,17 @@ class Connection(asyncio.BufferedProtocol):
         self._is_new = True
         self._waits_for_answer = False
         self._after_hello = b""
+        # Who has not said hello reads nothing: it would break the connection when it closes.
+        self._says_nothing = False
         self._conversation: Conversation | None = None
         self._acked = wire.START
         self._answered_at = 0.0
         self._unwritten: wire.Ack | None = None
         self._is_clogged = False
         self.peer = ""
+        self.is_encrypted = False
+        self.certificate_name = ""
+        """For whom the client's verified certificate was made; empty where none was asked for, or it names nobody."""
 
     # --- What asyncio calls ----------------------------------------------------------------------------
 
@@ -167,6 +174,8 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = cast(asyncio.Transport, transport)
         address = transport.get_extra_info("peername")
         self.peer = str(address[0]) if address else ""
+        self.is_encrypted = transport.get_extra_info("ssl_object") is not None
+        self.certificate_name = common_name(transport.get_extra_info("peercert"))
         if not self._intake.admit(self):
             self._transport.abort()
             return
@@ -262,10 +271,13 @@ class Connection(asyncio.BufferedProtocol):
         self._intake.large_frames.give_back(self)
 
     def _reject(self, fault: Fault, data: bytes) -> None:
-        detail = _DETAILS.get(fault) or (
-            f"a length of {int.from_bytes(data[:LENGTH_BYTES], 'big'):,} bytes; "
-            f"at most {self._intake.limits.frame:,} are taken (HERALD_FRAME_MAX)"
-        )
+        if fault is Fault.TLS:
+            detail = self._intake.where_tls_is
+        else:
+            detail = _DETAILS.get(fault) or (
+                f"a length of {int.from_bytes(data[:LENGTH_BYTES], 'big'):,} bytes; "
+                f"at most {self._intake.limits.frame:,} are taken (HERALD_FRAME_MAX)"
+            )
         self._intake.reject(fault, detail, self.peer, data)
 
     def _end(self, fault: Fault, data: bytes) -> None:
@@ -306,12 +318,18 @@ class Connection(asyncio.BufferedProtocol):
             return False  # it is not there yet, or never will be
         self._is_new = False
         payload = data[LENGTH_BYTES:stop]
-        if not is_hello(payload):
-            if self._intake.limits.must_say_hello:
-                self._end(Fault.NO_HELLO, b"")
-                return True
+        if is_hello(payload):
+            self._after_hello = data[stop:]
+        elif self.certificate_name:
+            # A certificate says who this is, as a hello would: what its holder may write is looked up all the same.
+            self._says_nothing = True
+            payload = wire.Hello(sender="certificate", name=self.certificate_name[:200], ack=False).encode()
+            self._after_hello = data
+        elif self._intake.limits.must_say_hello:
+            self._end(Fault.NO_HELLO, b"")
+            return True
+        else:
             return False
-        self._after_hello = data[stop:]
         self._forget_begun()
         self._waits_for_answer = True
         self.settle()
@@ -331,7 +349,8 @@ class Connection(asyncio.BufferedProtocol):
         if self.is_acknowledged:
             self._frame_max += wire.NUMBER_BYTES
             self._acked = answer.acked
-        self._transport.write(wire.framed(answer.encode()))
+        if not self._says_nothing:
+            self._transport.write(wire.framed(answer.encode()))
         self._answered_at = self._intake.now()
         self._waits_for_answer = False
         following, self._after_hello = self._after_hello, b""
@@ -366,7 +385,8 @@ class Connection(asyncio.BufferedProtocol):
     def _part_with(self, refusal: wire.Refusal) -> None:
         if self._transport is None or self._transport.is_closing():
             return
-        self._transport.write(wire.framed(refusal.encode()))
+        if not self._says_nothing:
+            self._transport.write(wire.framed(refusal.encode()))
         self._forget_begun()
         self._transport.close()
 
@@ -409,7 +429,7 @@ class Connection(asyncio.BufferedProtocol):
 
 
 class Intake:
-    """The listener and its connections. Everything here happens in the event loop's thread."""
+    """The listeners and their connections. Everything here happens in the event loop's thread."""
 
     def __init__(
         self,
@@ -427,6 +447,8 @@ class Intake:
         self.view = memoryview(self.buffer)
         self.large_frames = _LargeFrames(limits.large_frames)
         self.address = ""
+        self.encrypted_address = ""
+        """Empty where there is no encrypted port."""
         self.now = asyncio.get_running_loop().time
         self._queue = queue
         self._journal = journal
@@ -439,34 +461,60 @@ class Intake:
         self._known = Acquaintances()
         self._holds: set[Hold] = set()
         self._held_since = 0.0
-        self._server: asyncio.Server  # since open()
+        self._servers: list[asyncio.Server] = []
+        self._handshakes: Handshakes | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
     # --- Life ------------------------------------------------------------------------------------------
 
     async def open(self, host: str, port: int) -> None:
         """Take the address, without accepting anybody yet; raises CannotListen."""
+        taken = await self._take_address(lambda: Connection(self), host, port, "HERALD_BRIDGE")
+        self.address = shown(host, taken)
+
+    async def open_encrypted(self, host: str, port: int, context: ssl.SSLContext) -> None:
+        """Take a second address, at which clients speak TLS; after `open()`. Raises CannotListen."""
+        handshakes = Handshakes(
+            context,
+            most=self.limits.clients,
+            deadline=self.limits.deadline,
+            view=self.view,
+            now=self.now,
+            refuse=self._refuse,
+            reject=self.reject,
+        )
+        taken = await self._take_address(
+            lambda: Encryption(handshakes, Connection(self)), host, port, "HERALD_BRIDGE_TLS"
+        )
+        self.encrypted_address = shown(host, taken)
+        self._handshakes = handshakes
+
+    async def _take_address(
+        self, client: Callable[[], asyncio.BaseProtocol], host: str, port: int, variable: str
+    ) -> int:
+        """Return the port that was really taken, which matters where 0 was asked for; raises CannotListen."""
         loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(
-                lambda: Connection(self), host, port, backlog=BACKLOG, start_serving=False
-            )
+            server = await loop.create_server(client, host, port, backlog=BACKLOG, start_serving=False)
         except (OSError, OverflowError) as error:
-            raise CannotListen(why_not(error, host, port)) from error
-        self.address = shown(host, self.port)
+            raise CannotListen(why_not(error, host, port, variable)) from error
+        self._servers.append(server)
+        return _port_of(server)
 
     @property
     def port(self) -> int:
-        """The port that was really taken, which matters where 0 was asked for."""
-        return int(self._server.sockets[0].getsockname()[1])
+        """The plain port that was really taken."""
+        return _port_of(self._servers[0])
 
     async def start(self) -> None:
         """Accept clients from now on; raises CannotListen."""
         self._look_at_disk()
-        try:
-            await self._server.start_serving()
-        except OSError as error:
-            raise CannotListen(why_not(error, self.address, self.port)) from error
+        for server, variable in zip(self._servers, ("HERALD_BRIDGE", "HERALD_BRIDGE_TLS"), strict=False):
+            try:
+                await server.start_serving()
+            except OSError as error:
+                host, port = server.sockets[0].getsockname()[:2]
+                raise CannotListen(why_not(error, host, port, variable)) from error
         self._sweeper = asyncio.create_task(self._sweep_for_ever())
 
     async def drain(self, seconds: float) -> None:
@@ -476,7 +524,8 @@ class Intake:
         # Who has connected already waits to be accepted, with what he has sent.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        self._server.close()
+        for server in self._servers:
+            server.close()
         self._settle_all()
         while self.now() < deadline and self._connections and Hold.DISK not in self._holds:
             before = self.figures.bytes
@@ -485,6 +534,8 @@ class Intake:
                 break
         if self._sweeper is not None:
             self._sweeper.cancel()
+        if self._handshakes is not None:
+            self._handshakes.end_all()
         for connection in list(self._connections):
             if not connection.is_acknowledged:
                 connection.close()
@@ -502,7 +553,7 @@ class Intake:
     def admit(self, connection: Connection) -> bool:
         """Whether there is room for one more client."""
         if len(self._connections) >= self.limits.clients:
-            self.figures.refused += 1
+            self._refuse()
             return False
         self._connections.add(connection)
         self.figures.connections += 1
@@ -510,8 +561,12 @@ class Intake:
         connection.settle()
         now = datetime.now(UTC)
         if self._known.is_new(connection.peer, now):
-            self._journal.say(logging.DEBUG, f"client connected from {connection.peer} on {self.address}", now)
+            address = self.encrypted_address if connection.is_encrypted else self.address
+            self._journal.say(logging.DEBUG, f"client connected from {connection.peer} on {address}", now)
         return True
+
+    def _refuse(self) -> None:
+        self.figures.refused += 1
 
     def dismiss(self, connection: Connection) -> None:
         self._connections.discard(connection)
@@ -522,7 +577,7 @@ class Intake:
         caller = Caller(
             payload=payload,
             line=connection,
-            certificate_name="",
+            certificate_name=connection.certificate_name,
             answer=lambda answer, conversation: self.in_loop(connection.answered, answer, conversation),
         )
         self._greet(caller)
@@ -547,7 +602,16 @@ class Intake:
         if self._queue.put(Chunk(payloads, datetime.now(UTC), peer, self.now(), conversation)):
             self.hold(Hold.QUEUE)
 
-    def reject(self, fault: Fault, detail: str, peer: str, data: bytes) -> None:
+    @property
+    def where_tls_is(self) -> str:
+        """What to tell who speaks TLS to the plain port."""
+        return "the plain record port speaks no TLS; " + (
+            f"{self.encrypted_address} does (HERALD_BRIDGE_TLS_PORT)"
+            if self.encrypted_address
+            else "HERALD_BRIDGE_TLS_PORT opens one that does"
+        )
+
+    def reject(self, fault: Fault | Trouble, detail: str, peer: str, data: bytes) -> None:
         self.figures.reject(fault, detail, peer=peer, data=data, at=datetime.now(UTC))
 
     # --- Back-pressure ---------------------------------------------------------------------------------
@@ -597,6 +661,8 @@ class Intake:
             for connection in list(self._connections):
                 connection.end_if_stalled(now)
                 connection.beat_if_due(now)
+            if self._handshakes is not None:
+                self._handshakes.end_stalled(now)
 
     def _look_at_disk(self) -> None:
         is_full = self._is_disk_full()
@@ -612,19 +678,23 @@ class Intake:
             self._journal.say(logging.WARNING, "the disk of the database has room again: herald takes records")
 
 
-def why_not(error: Exception, host: str, port: int) -> str:
-    """Return what an operator can do about an address that cannot be listened on."""
+def _port_of(server: asyncio.Server) -> int:
+    return int(server.sockets[0].getsockname()[1])
+
+
+def why_not(error: Exception, host: str, port: int, variable: str) -> str:
+    """Return what an operator can do about an address that cannot be listened on, set by `variable`_HOST and _PORT."""
     where = shown(host, port)
     number = getattr(error, "errno", None)
     if isinstance(error, OverflowError):
-        return f"cannot listen on {where}: a port is a number from 0 to 65535 (HERALD_BRIDGE_PORT)"
+        return f"cannot listen on {where}: a port is a number from 0 to 65535 ({variable}_PORT)"
     if number == errno.EADDRINUSE:
         return (
             f"cannot listen on {where}: another program listens there already "
-            f"(`ss -ltnp` names it); stop it, or set HERALD_BRIDGE_PORT"
+            f"(`ss -ltnp` names it); stop it, or set {variable}_PORT"
         )
     if number in (errno.EACCES, errno.EPERM):
-        return f"cannot listen on {where}: not permitted; ports below 1024 are for root (HERALD_BRIDGE_PORT)"
+        return f"cannot listen on {where}: not permitted; ports below 1024 are for root ({variable}_PORT)"
     if number == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
-        return f"cannot listen on {where}: this machine has no such address (HERALD_BRIDGE_HOST)"
+        return f"cannot listen on {where}: this machine has no such address ({variable}_HOST)"
     return f"cannot listen on {where}: {error}"

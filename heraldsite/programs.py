@@ -77,7 +77,8 @@ def this_site() -> Site:
         web_port=settings.WEB_PORT,
         behind_proxy=getattr(settings, "BEHIND_TLS", False),
         drain=settings.DRAIN,
-        descriptors=descriptors_for(settings.CLIENTS_MAX),
+        # As many handshakes may be under way beside the clients.
+        descriptors=descriptors_for(settings.CLIENTS_MAX * (2 if settings.BRIDGE_TLS_PORT else 1)),
         as_root=os.geteuid() == 0,
     )
 

@@ -55,6 +55,13 @@ def record_address() -> Address:
     return Address("records", settings.BRIDGE_HOST, settings.BRIDGE_PORT, "HERALD_BRIDGE")
 
 
+def encrypted_address() -> Address | None:
+    """Where records come in by TLS; None where they do not."""
+    if not settings.BRIDGE_TLS_PORT:
+        return None
+    return Address("records by TLS", settings.BRIDGE_TLS_HOST, settings.BRIDGE_TLS_PORT, "HERALD_BRIDGE_TLS")
+
+
 def page() -> str:
     """The address a person types."""
     return f"http://{web_address()}/"
@@ -82,7 +89,8 @@ def only_one(site: Site) -> Iterator[None]:
 
 
 def refuse_taken_ports() -> None:
-    obstacles = [found for address in (web_address(), record_address()) if (found := obstacle(address))]
+    addresses = (web_address(), record_address(), encrypted_address())
+    obstacles = [found for address in addresses if address and (found := obstacle(address))]
     if obstacles:
         raise CommandError("herald does not start: " + "; ".join(obstacles))
 
@@ -108,6 +116,8 @@ def welcome(console: Console, password: str | None) -> None:
     tell(console, f"\nherald {settings.STAGE.name}", style="bold")
     tell(console, f"  web pages   {page()}")
     tell(console, f"  records     {record_address()}  (Python: logging.handlers.SocketHandler)")
+    if encrypted := encrypted_address():
+        tell(console, f"  by TLS      {encrypted}")
     tell(console, f"  data        {settings.DATA_DIR}, rows are kept {settings.RETENTION.days} days")
     if password:
         tell(console, "\n  An account was made for the first log-in. Its password is shown this once:", style="bold")

@@ -67,13 +67,21 @@ BRIDGE_HOST = env.str("HERALD_BRIDGE_HOST", default="127.0.0.1")
 BRIDGE_PORT = env.int("HERALD_BRIDGE_PORT", default=STAGE.bridge_port, most=65_535)
 # A record port that strangers reach is refused unless the operator says by this that it is meant.
 BRIDGE_PUBLIC = env.bool("HERALD_BRIDGE_PUBLIC", default=False)
-# Who may send: anybody who reaches the port, or only who shows a credential in the hello of herald's own protocol.
-BRIDGE_CREDENTIALS = env.choice("HERALD_BRIDGE_CREDENTIALS", default="OPTIONAL", among=("OPTIONAL", "REQUIRED"))
+# Whether records are taken only from who shows a credential in the hello of herald's own protocol.
+BRIDGE_CREDENTIALS_REQUIRED = (
+    env.choice("HERALD_BRIDGE_CREDENTIALS", default="optional", among=("OPTIONAL", "REQUIRED")) == "REQUIRED"
+)
 # What this bridge calls itself where rows go on to others, and how far it is trusted: 0 to 100, more is more.
-# The port on this machine that `run_bridge -b` hands rows on to, as the old bridge did.
-FORWARD_PORT = env.int("HERALD_FORWARD_PORT", default=STAGE.forward_port, most=65_535)
 BRIDGE_NAME = env.str("HERALD_BRIDGE_NAME", default=f"{HOST_NAME}{STAGE.suffix}")
 BRIDGE_LEVEL = env.int("HERALD_BRIDGE_LEVEL", default=50, least=0, most=100)
+# The port on this machine that `run_bridge -b` hands rows on to, as the old bridge did.
+FORWARD_PORT = env.int("HERALD_FORWARD_PORT", default=STAGE.forward_port, most=65_535)
+# The second record port, which speaks TLS; 0 means that there is none.
+BRIDGE_TLS_HOST = env.str("HERALD_BRIDGE_TLS_HOST", default="127.0.0.1")
+BRIDGE_TLS_PORT = env.int("HERALD_BRIDGE_TLS_PORT", default=0, most=65_535)
+BRIDGE_TLS_CERTIFICATE = env.str("HERALD_BRIDGE_TLS_CERTIFICATE", default="")
+BRIDGE_TLS_KEY = env.str("HERALD_BRIDGE_TLS_KEY", default="")
+BRIDGE_TLS_CLIENT_CA = env.str("HERALD_BRIDGE_TLS_CLIENT_CA", default="")
 WEB_HOST = env.str("HERALD_WEB_HOST", default="127.0.0.1")
 WEB_PORT = env.int("HERALD_WEB_PORT", default=STAGE.web_port, most=65_535)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -51,6 +52,7 @@ async def listening(
     large_frames: int = 10 * FRAME_MAX,
     most: int = 100 * FRAME_MAX,
     is_full: Callable[[], bool] = lambda: False,
+    context: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Listening]:
     figures, journal = Figures(), Journal("here")
     intake: Intake
@@ -58,6 +60,8 @@ async def listening(
     limits = Limits(frame=FRAME_MAX, clients=clients, deadline=deadline, large_frames=large_frames)
     intake = Intake(queue, figures, journal, limits, is_full, lambda caller: None, Hops())
     await intake.open("127.0.0.1", 0)
+    if context is not None:
+        await intake.open_encrypted("127.0.0.1", 0, context)
     await intake.start()
     try:
         yield Listening(intake, queue, figures, journal)

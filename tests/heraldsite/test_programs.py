@@ -116,3 +116,10 @@ def test_the_bridge_may_open_a_file_for_each_client_or_as_many_as_the_machine_al
     assert programs.descriptors_for(1_000) > 1_000
     monkeypatch.setattr("resource.getrlimit", lambda which: (512, 512))
     assert programs.descriptors_for(1_000) == 512
+
+
+def test_handshakes_have_descriptors_beside_the_clients(settings, monkeypatch):
+    monkeypatch.setattr("resource.getrlimit", lambda which: (1_024, 1_048_576))
+    without = programs.this_site().descriptors
+    settings.BRIDGE_TLS_PORT = 9110
+    assert programs.this_site().descriptors == without + settings.CLIENTS_MAX

@@ -14,7 +14,7 @@ from django.core.management import CommandError
 from heraldsite import accounts
 from heraldsite.addresses import Address, obstacle, sentence
 from heraldsite.programs import this_site
-from heraldsite.start import only_one
+from heraldsite.start import only_one, refuse_taken_ports
 
 
 def test_a_free_port_is_no_obstacle_even_just_after_a_connection_to_it():
@@ -35,6 +35,14 @@ def test_a_taken_port_is_named_with_the_variable_that_changes_it(host):
     assert found
     assert f"port {port}" in found
     assert "HERALD_BRIDGE_PORT" in found
+
+
+def test_the_encrypted_record_port_is_looked_at_when_there_is_one(settings):
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_server(("127.0.0.1", 0)) as other:
+        settings.BRIDGE_PORT = other.getsockname()[1]
+        settings.BRIDGE_TLS_PORT = server.getsockname()[1]
+        with pytest.raises(CommandError, match=f"port {settings.BRIDGE_TLS_PORT} .*HERALD_BRIDGE_TLS_PORT"):
+            refuse_taken_ports()
 
 
 @pytest.mark.parametrize("host", ["192.0.2.77", "no-such-host.invalid"])

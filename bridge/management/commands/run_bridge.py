@@ -21,8 +21,7 @@ from django.db import DEFAULT_DB_ALIAS, connection
 from django.db import Error as DatabaseTrouble
 from django.db.migrations.executor import MigrationExecutor
 
-from bridge import hops, status
-from bridge.addresses import is_loopback
+from bridge import exposure, hops, status, tls
 from bridge.batcher import Batcher, Queue
 from bridge.conversations import Greeter
 from bridge.forward import use_flag_destination
@@ -38,6 +37,7 @@ from logs.daemon import DaemonCommand
 logger = logging.getLogger(__name__)
 
 MIGRATE = "run `manage.py migrate` first (`manage.py up` does it too)"
+LOOK_AT_CERTIFICATES = timedelta(days=1)
 HOPELESS = ("authentication failed", "does not exist", "unable to open database file", "file is not a database")
 """What a database says that will not mend itself by waiting."""
 
@@ -89,12 +89,8 @@ class Command(DaemonCommand):
     # --- Before it runs --------------------------------------------------------------------------------
 
     def prepare(self, **options: Any) -> None:
-        host = settings.BRIDGE_HOST
-        if not is_loopback(host) and not settings.BRIDGE_PUBLIC:
-            raise CommandError(
-                f"HERALD_BRIDGE_HOST is {host!r}, which other machines reach, and record clients are neither "
-                "authenticated nor encrypted. Set HERALD_BRIDGE_PUBLIC=on if that is meant, else 127.0.0.1"
-            )
+        if refusals := exposure.refusals():
+            raise CommandError("; ".join(refusals))
         try:
             refuse_unprepared_database()
             status.forget_old(datetime.now(UTC))
@@ -125,9 +121,10 @@ class Command(DaemonCommand):
         intake = Intake(queue, figures, journal, limits(), store.is_full, greeter.greet, heard)
         try:
             await intake.open(settings.BRIDGE_HOST, settings.BRIDGE_PORT)
+            certificates = await self._open_encrypted(intake)
             batcher = Batcher(queue, figures, journal, self._identity(intake), in_loop(ended.set), heard)
             await intake.start()
-        except CannotListen as error:
+        except (CannotListen, tls.TLSTrouble) as error:
             raise CommandError(str(error)) from None
         batcher.start()
         greeter.start()
@@ -135,16 +132,17 @@ class Command(DaemonCommand):
         outlet.start()
         keeper = Keeper(retention(options["keep_seconds"]), options["look_every"], figures, journal)
         keeper.start()
-        journal.say(logging.INFO, f"the bridge has started on {intake.address}")
-        self.stdout.write(f"listening on {intake.address}")
+        journal.say(logging.INFO, f"the bridge has started on {addresses_of(intake)}")
+        self.stdout.write(f"listening on {addresses_of(intake)}")
         self.stdout.flush()
+        watching = asyncio.create_task(watch_certificates(certificates, journal))
         try:
             await first_of(stop, ended)
             keeper.stop()
             outlet.stop()
             # Half of the time is for reading, the other half for storing what was read.
             await intake.drain(settings.DRAIN.total_seconds() / 2)
-            journal.say(logging.INFO, f"the bridge on {intake.address} stops")
+            journal.say(logging.INFO, f"the bridge on {addresses_of(intake)} stops")
             greeter.stop()
             queue.close()
             await ended.wait()
@@ -153,14 +151,25 @@ class Command(DaemonCommand):
         except asyncio.CancelledError:
             logger.error("%s accepted records could not be stored", f"{batcher.unstored:,}")
             raise
+        finally:
+            watching.cancel()
         if batcher.failure is not None:
             raise batcher.failure
+
+    async def _open_encrypted(self, intake: Intake) -> list[tls.Certificate]:
+        """Take the encrypted port where there is to be one, and return its certificates."""
+        files = tls.configured()
+        if files is None:
+            return []
+        context = tls.server_context(files)
+        await intake.open_encrypted(settings.BRIDGE_TLS_HOST, settings.BRIDGE_TLS_PORT, context)
+        return tls.certificates_of(files)
 
     def _identity(self, intake: Intake) -> Identity:
         return Identity(
             host=settings.HOST_NAME,
             port=intake.port,
-            address=intake.address,
+            address=addresses_of(intake)[:200],
             pid=os.getpid(),
             started=datetime.now(UTC),
         )
@@ -189,8 +198,22 @@ def limits() -> Limits:
         clients=settings.CLIENTS_MAX,
         deadline=settings.FRAME_DEADLINE.total_seconds(),
         large_frames=settings.QUEUE_BYTES,
-        must_say_hello=settings.BRIDGE_CREDENTIALS == "REQUIRED",
+        must_say_hello=settings.BRIDGE_CREDENTIALS_REQUIRED,
     )
+
+
+def addresses_of(intake: Intake) -> str:
+    """Return where a bridge listens, as it is shown."""
+    encrypted = intake.encrypted_address
+    return f"{intake.address} and, with TLS, on {encrypted}" if encrypted else intake.address
+
+
+async def watch_certificates(certificates: list[tls.Certificate], journal: Journal) -> None:
+    """Say at the start, and each day, which of the certificates in use ends soon."""
+    while True:
+        for sentence in tls.endings(certificates, datetime.now(UTC)):
+            journal.say(logging.WARNING, sentence)
+        await asyncio.sleep(LOOK_AT_CERTIFICATES.total_seconds())
 
 
 def spare_the_collector() -> None:
