@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 
+from tests.certificates import NAME, Papers, make_papers
 from tests.end_to_end.acked import Client, record
 from tests.end_to_end.conftest import Site
-from tests.end_to_end.frames import frame
+from tests.end_to_end.frames import frame, frames
 from tests.end_to_end.test_bridge import rejected, until_closed
 from tests.end_to_end.test_forwarding import Make, destination, join, origins, wait_until
+from tests.end_to_end.test_tls import connect as tls_connect
+from tests.end_to_end.test_tls import variables
 from tests.end_to_end.tunnel import Tunnel
 
 
@@ -214,3 +217,77 @@ def live_page(site: Site) -> str:
     while "order 7" not in told and time.monotonic() < deadline:
         told = opener.open(f"{site.web}/?system_id=svc").read().decode()
     return str(told)
+
+
+# --- Encrypted ways ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
+    return make_papers(tmp_path_factory.mktemp("ca"))
+
+
+def join_encrypted(near: Site, far: Site, port: str, papers: Papers, *more: str) -> None:
+    done = near.manage(
+        *("destinations", "add", "far", f"127.0.0.1:{port}", "--tls-ca", papers.ca, "--tls-server-name", NAME), *more
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_rows_go_on_encrypted_between_bridges_that_know_each_other(sites: Make, papers: Papers):
+    near, far = sites("near"), sites("far")
+    env = variables(papers, mutual=True)
+    far.start_bridge(**env)
+    near.start_bridge()
+    with Tunnel(int(env["HERALD_BRIDGE_TLS_PORT"])) as tunnel:
+        shown = ("--tls-certificate", str(papers.client.path), "--tls-key", str(papers.client.key))
+        join_encrypted(near, far, str(tunnel.port), papers, *shown)
+        with near.connect() as client:
+            client.sendall(frames(2_000, "svc"))
+        far.wait_for_rows(2_000, "system_id = 'svc'")
+
+        assert [row["message"] for row in far.rows("system_id = 'svc'")] == [str(n) for n in range(2_000)]
+        assert len(tunnel.seen) > 100_000
+        assert b"svc" not in tunnel.seen
+
+
+def test_a_bridge_whose_certificate_has_ended_gets_no_rows_and_it_is_said_why(sites: Make, papers: Papers):
+    near, far = sites("near"), sites("far")
+    env = variables(papers, server=papers.ended_server)
+    far.start_bridge(**env)
+    near.start_bridge()
+    join_encrypted(near, far, env["HERALD_BRIDGE_TLS_PORT"], papers)
+    wait_until(lambda: destination(near)["state"] == "refused")
+
+    assert "certificate has expired" in destination(near)["state_text"]
+
+
+def test_a_bridge_without_the_certificate_that_is_asked_for_is_told_so(sites: Make, papers: Papers):
+    near, far = sites("near"), sites("far")
+    env = variables(papers, mutual=True)
+    far.start_bridge(**env)
+    near.start_bridge()
+    join_encrypted(near, far, env["HERALD_BRIDGE_TLS_PORT"], papers)
+    wait_until(lambda: destination(near)["state"] in ("silent", "refused"))
+
+    assert "certificate" in destination(near)["state_text"]
+
+
+def test_a_certificate_is_bound_to_the_systems_of_its_credential_also_without_a_hello(sites: Make, papers: Papers):
+    far = sites("far")
+    credential(far, "shop", "--system", "shop.*")
+    env = variables(papers, mutual=True) | {"HERALD_BRIDGE_CREDENTIALS": "required"}
+    far.start_bridge(**env)
+    with tls_connect(int(env["HERALD_BRIDGE_TLS_PORT"]), papers.client_context(papers.client)) as client:
+        client.sendall(frames(3, "shop.web") + frames(3, "billing") + frames(2, "shop.app"))
+        far.wait_for_rows(5, "system_id LIKE 'shop.%%'")
+
+    assert rejected(far, "not its system") == 3
+    assert far.count("system_id = 'billing'") == 0
+
+
+def test_files_of_tls_that_cannot_be_used_are_refused_when_they_are_named(site: Site):
+    done = site.manage("destinations", "add", "far", "127.0.0.1:9", "--tls-ca", "/nowhere/ca.pem")
+
+    assert done.returncode == 1
+    assert "there is no file /nowhere/ca.pem" in done.stderr
