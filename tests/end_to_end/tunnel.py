@@ -16,6 +16,7 @@ class Tunnel(contextlib.AbstractContextManager["Tunnel"]):
         self.port = int(self._server.getsockname()[1])
         self._sockets: list[socket.socket] = []
         self._seen = bytearray()
+        self._pumps: list[threading.Thread] = []
         self._thread = threading.Thread(target=self._accept, daemon=True)
 
     def __enter__(self) -> Tunnel:
@@ -23,8 +24,14 @@ class Tunnel(contextlib.AbstractContextManager["Tunnel"]):
         return self
 
     def __exit__(self, *exc: object) -> None:
+        # A close alone does not wake who waits in accept().
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
+        self._thread.join(10)
         self.cut()
+        for thread in self._pumps:
+            thread.join(10)
 
     @property
     def seen(self) -> bytes:
@@ -43,12 +50,18 @@ class Tunnel(contextlib.AbstractContextManager["Tunnel"]):
         while True:
             try:
                 near, _ = self._server.accept()
-                far = socket.create_connection(("127.0.0.1", self._to))
             except OSError:
                 return
+            try:
+                far = socket.create_connection(("127.0.0.1", self._to))
+            except OSError:
+                near.close()
+                continue
             self._sockets += [near, far]
-            threading.Thread(target=self._pump, args=(near, far, True), daemon=True).start()
-            threading.Thread(target=self._pump, args=(far, near, False), daemon=True).start()
+            for ends in ((near, far, True), (far, near, False)):
+                pump = threading.Thread(target=self._pump, args=ends, daemon=True)
+                self._pumps.append(pump)
+                pump.start()
 
     def _pump(self, one: socket.socket, other: socket.socket, is_outward: bool) -> None:
         with contextlib.suppress(OSError):
@@ -59,3 +72,4 @@ class Tunnel(contextlib.AbstractContextManager["Tunnel"]):
         for sock in (one, other):
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
+        one.close()
