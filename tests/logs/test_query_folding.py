@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from logs.query import fold
@@ -23,5 +23,7 @@ def test_case_is_that_of_single_letters(one: str, other: str, equal: bool):
 
 
 @given(st.text())
+@example("ΟΔΟΣ ς Σ")
+@example("İ Ǆ ǅ \u212a ẞ")
 def test_folding_keeps_every_character_in_its_place(text: str):
     assert [fold(character) for character in text] == list(fold(text))
