@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import re2
 
-STEPS_MAX = 1_000
+STEPS_MAX = 2_000
 """How large a compiled expression may be. In the worst case each character of a text costs every step a few
 nanoseconds, and a text may have 262,144 characters."""
 LITERAL_MIN = 3

@@ -14,6 +14,7 @@ from logs.models import Log
 from logs.query import FIELDS, Query, QueryError, parse, parse_or_text, quoted, term, validate_query
 from logs.query.cases import NOW, ORDINARY, REFUSALS, SECTIONS, Example, Refusal
 from logs.query.lexer import LENGTH_MAX, NESTING_MAX
+from logs.query.regexes import required, searcher
 
 EXAMPLES = [shown for section in SECTIONS for shown in section.examples]
 CASES = [
@@ -122,6 +123,71 @@ def test_what_every_row_has_is_known_before_it_is_searched_for(
     assert needs.equal == equal
     assert needs.ranges == ranges
     assert needs.level == (ranges.get("levelno", (None,))[0] or 0)
+
+
+# Pieces of expressions, each with a text that it matches.
+FITTING = [
+    ("abc", "abc"),
+    ("ü", "ü"),
+    ("d+", "ddd"),
+    ("e*", ""),
+    ("f?", ""),
+    ("g{2}", "gg"),
+    ("h{0}", ""),
+    ("i{0,1}", ""),
+]
+FITTING += [
+    ("\\.", "."),
+    ("\\d", "7"),
+    ("\\d*", ""),
+    ("[a-z]+", "q"),
+    ("[]^]", "]"),
+    ("[^]]", "x"),
+    ("[[:alpha:]\\]]?", ""),
+]
+FITTING += [
+    ("\\x41", "A"),
+    ("\\pZ", " "),
+    ("\\p{Greek}", "Σ"),
+    ("\\101", "A"),
+    ("(klm)?", ""),
+    ("(n)", "n"),
+    (".", "!"),
+]
+FITTING += [
+    ("\\b", ""),
+    ("\\*{2}", "**"),
+    ("ab\\?", "ab?"),
+    ("x{y", "x{y"),
+    ("}", "}"),
+    ("\\Qa?\\E", "a?"),
+    ("o|p", "o"),
+]
+
+
+@given(st.lists(st.sampled_from(FITTING), min_size=1, max_size=6))
+def test_what_an_expression_requires_is_in_every_text_it_matches(pieces: list[tuple[str, str]]):
+    regex, text = ("".join(parts) for parts in zip(*pieces, strict=True))
+
+    if searcher(regex)(text):
+        assert [piece for piece in required(regex) if piece not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("regex", "literals"),
+    [
+        ("connection.*refused", ("connection", "refused")),
+        ("order [0-9]+ failed", ("order ", " failed")),
+        ("a\\.b\\.c", ("a.b.c",)),
+        ("colou?rs", ("colo",)),
+        ("ab+cd", ()),
+        ("abc|abd", ()),
+        ("(?i)abc", ()),
+        ("abcd(efgh)", ("abcd",)),
+    ],
+)
+def test_literals_of_an_expression_are_found_for_the_index(regex: str, literals: tuple[str, ...]):
+    assert required(regex) == literals
 
 
 # --- Plain text instead --------------------------------------------------------------------------------------------
