@@ -35,6 +35,7 @@ from logs import storable, store, tail
 from logs.client import sender as line
 from logs.client import wire
 from logs.client.tls import TLSTrouble, client_context
+from logs.query import QueryError, parse
 from logs.record import Record
 from logs.registry import Registry
 from logs.tail import Position, Row
@@ -598,7 +599,15 @@ def address_of(destination: Destination) -> line.Address:
 
 def admission(destination: Destination) -> Predicate | None:
     """Return which rows may go there; None: all. Raises Unfit for a query that makes no sense."""
-    return None
+    if not destination.query.strip():
+        return None
+    try:
+        query = parse(destination.query)
+    except QueryError as error:
+        raise Unfit(str(error)) from None
+    if query.is_relative:
+        raise Unfit("a destination's query cannot speak of now: it would mean something else with every row")
+    return query.to_predicate()
 
 
 def policy_of(destination: Destination) -> Policy | None:

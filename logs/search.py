@@ -22,6 +22,7 @@ from django.db import connections, router
 from django.db.models import QuerySet
 
 from logs.models import ID_MAX, Level, Log
+from logs.query.folding import CASED, fold
 
 Row = dict[str, Any]
 Person = AbstractBaseUser | AnonymousUser
@@ -74,27 +75,9 @@ def visible_to(person: Person) -> Visible:
 
 # --- Upper and lower case ------------------------------------------------------------------------------------------
 
-
-def _pairs() -> dict[int, str]:
-    """Return every upper-case character whose lower case leads back to it, and to it alone.
-
-    `str.casefold` would equate ß with ss and the Kelvin sign with k, which no engine's index does.
-    """
-    small = ((character, character.lower()) for character in map(chr, range(0x1E944)))
-    return {ord(big): little for big, little in small if little != big and len(little) == 1 and little.upper() == big}
-
-
-_LOWER = _pairs()
-_CASED = frozenset(_LOWER) | frozenset(map(ord, _LOWER.values()))
 # Up to here (Latin, Greek, Cyrillic) all engines fold the pairs as we do; later scripts differ by their version.
 _SAME_EVERYWHERE = 0x4FF
 _TOO_YOUNG = frozenset("\u037f\u03f3")  # Yot became a pair with Unicode 7, which SQLite's tables do not know.
-
-
-def fold(text: str) -> str:
-    """Return `text` so that two texts which differ in case alone become equal. One character stays one character."""
-    return text.lower() if text.isascii() else text.translate(_LOWER)
-
 
 _folded = lru_cache(maxsize=1_024)(fold)
 
@@ -102,7 +85,7 @@ _folded = lru_cache(maxsize=1_024)(fold)
 def _indexable(character: str) -> bool:
     """Whether every engine folds this character as `fold` does, so that its index may be asked for it."""
     common = ord(character) <= _SAME_EVERYWHERE and character not in _TOO_YOUNG
-    return common or ord(character) not in _CASED
+    return common or ord(character) not in CASED
 
 
 # --- The filter ----------------------------------------------------------------------------------------------------

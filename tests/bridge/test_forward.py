@@ -52,6 +52,14 @@ def test_rows_that_have_been_there_do_not_go_back():
     assert read(following) == ["own", "others"]
 
 
+def test_only_rows_that_fit_the_query_go():
+    append([record(str(n), levelno=10 * (n % 5 + 1), system_id=f"s{n % 2}") for n in range(40)])
+    following = Following(destination(query="level:>=ERROR system:S1"), Position.START)
+
+    assert read(following) == [str(n) for n in range(40) if n % 5 >= 3 and n % 2 == 1]
+    assert following.position == tail.newest()
+
+
 def test_a_rate_is_kept():
     append([record(str(n)) for n in range(300)])
     following = Following(destination(rate=100), Position.START)
@@ -82,6 +90,9 @@ def test_a_redacted_row_says_so():
         ({"name": "a b"}, "name", "letters, digits"),
         ({"port": 70_000}, "port", "65535"),
         ({"level": 101}, "level", "100"),
+        ({"query": "level:>=EROR"}, "query", "EROR"),
+        ({"query": "(a OR b"}, "query", "At character 1"),
+        ({"query": "time:>now-15m"}, "query", "cannot speak of now"),
         ({"tls": True, "tls_ca": "/nowhere"}, "tls_ca", "there is no file"),
     ],
 )

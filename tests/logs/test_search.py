@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from logs import search
 from logs.models import Log
-from logs.search import Filter, FilterError, fold, page
+from logs.query.folding import LOWER
+from logs.search import Filter, FilterError, page
 from logs.store import append
 from logs.tail import Position, read_after
 from tests.logs.records import record
@@ -137,26 +138,6 @@ def test_a_row_matches_when_every_part_holds(wanted: Filter, matches: bool):
     assert wanted.matches(ROW) is matches
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "equal"),
-    [
-        ("Ü", "ü", True),
-        ("Ж", "ж", True),
-        ("Σ", "σ", True),  # noqa: RUF001
-        ("İ", "i", False),
-        ("ß", "ss", False),
-        ("\u212a", "k", False),
-    ],
-)
-def test_case_is_that_of_single_letters(one: str, other: str, equal: bool):
-    assert (fold(one) == fold(other)) is equal
-
-
-@given(st.text())
-def test_folding_keeps_every_character_in_its_place(text: str):
-    assert [fold(character) for character in text] == list(fold(text))
-
-
 # --- Both engines agree with the predicate -------------------------------------------------------------------------
 
 ODD = "aAbBzZüÜжЖİiıßẞsſKkΣσςÅåeE\u0301%_\\'\"*?-^().:;,# \t\n€ﬁ漢字🙂Აა"  # noqa: RUF001
@@ -184,7 +165,7 @@ def test_the_database_finds_exactly_what_the_predicate_says(texts: list[str], ne
 
 @pytest.mark.django_db
 def test_every_letter_the_index_is_asked_for_is_folded_by_the_engine_as_by_us(now: datetime):
-    pairs = [(chr(big), little) for big, little in search._LOWER.items() if big <= search._SAME_EVERYWHERE]
+    pairs = [(chr(big), little) for big, little in LOWER.items() if big <= search._SAME_EVERYWHERE]
     append([record(message=f"<{little * 3}>") for _, little in pairs])
 
     lost = [big for big, _ in pairs if not page(ANYBODY, Filter(text=f"<{big * 3}>")).rows]
