@@ -10,9 +10,11 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from bridge.keeper import as_kept
+from bridge.models import Destination
 from bridge.status import report
-from logs import store, tail
+from logs import partitions, sizes, store, tail
+from logs.ages import as_kept
+from logs.models import ReaderPosition, RetentionPolicy
 
 REFRESH_SECONDS = 5
 
@@ -31,11 +33,26 @@ def page() -> dict[str, Any]:
     room = store.room()
     return {
         "bridges": report(),
-        "kept": as_kept(settings.RETENTION),
+        "kept": kept(),
         "room": room,
         "is_full": room is not None and room.free_percent < settings.DISK_FREE_MIN_PERCENT,
         "free_min_percent": settings.DISK_FREE_MIN_PERCENT,
         "holders": tail.holders(),
         "address": f"{settings.BRIDGE_HOST}:{settings.BRIDGE_PORT}",
         "refresh_seconds": REFRESH_SECONDS,
+    }
+
+
+def kept() -> dict[str, Any]:
+    """Return how long rows are kept, how much, and who has missed some."""
+    names = {destination.reader: f"destination {destination.name}" for destination in Destination.objects.all()}
+    return {
+        "default": as_kept(settings.RETENTION),
+        "policies": [(policy, as_kept(policy.age)) for policy in RetentionPolicy.objects.filter(enabled=True)],
+        "patience": as_kept(settings.READERS_WAIT) if settings.READERS_WAIT else "",
+        "limit": sizes.limit(),
+        "used": sizes.used(),
+        "cuts": [(names.get(one.name, one.name), one.cut) for one in ReaderPosition.objects.filter(cut__gt=0)],
+        "days": partitions.days(),
+        "leftovers": partitions.leftovers(),
     }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from django import forms
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
@@ -17,7 +19,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from logs import search
-from logs.models import HeartBeat, Level, Log, LogCount, ReaderPosition, SenderMark
+from logs.ages import as_kept, read_age, write_age
+from logs.models import HeartBeat, Level, Log, LogCount, PruneRequest, ReaderPosition, RetentionPolicy, SenderMark
 from logs.rows import in_words, inert, short
 from logs.search import Filter, FilterError
 from logs.templatetags.logs import codes
@@ -198,7 +201,7 @@ class LogCountAdmin(ReadOnlyAdmin):
 
 @admin.register(ReaderPosition)
 class ReaderPositionAdmin(ReadOnlyAdmin):
-    list_display = ("name", "position", "updated")
+    list_display = ("name", "position", "updated", "cut")
     ordering = ("name",)
 
 
@@ -207,3 +210,44 @@ class SenderMarkAdmin(ReadOnlyAdmin):
     list_display = ("sender", "high", "low", "updated")
     search_fields = ("sender",)
     ordering = ("sender",)
+
+
+class AgeField(forms.Field):
+    """A duration as people write it: `30 d`, `6 h`."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return write_age(value) if isinstance(value, timedelta) else value
+
+    def to_python(self, value: Any) -> Any:
+        if value in self.empty_values:
+            return None
+        try:
+            return read_age(str(value))
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from None
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return super().has_changed(self.prepare_value(initial), data)
+
+
+class PolicyForm(forms.ModelForm[RetentionPolicy]):
+    age = AgeField(help_text=RetentionPolicy._meta.get_field("age").help_text)
+
+
+@admin.register(RetentionPolicy)
+class RetentionPolicyAdmin(admin.ModelAdmin[RetentionPolicy]):
+    """How long which rows are kept. `manage.py prune_logs --dry-run` tells what a policy would delete."""
+
+    form = PolicyForm
+    fields = ("name", "query", "age", "order", "enabled")
+    list_display = ("name", "order", "kept", "query", "enabled")
+
+    @admin.display(description="kept", ordering="age")
+    def kept(self, policy: RetentionPolicy) -> str:
+        return as_kept(policy.age)
+
+
+@admin.register(PruneRequest)
+class PruneRequestAdmin(ReadOnlyAdmin):
+    list_display = ("asked", "asked_by", "finished", "deleted", "error")
+    ordering = ("-id",)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+from django.core.exceptions import ValidationError
 from django.db import models
 
 ID_MAX = 200
@@ -153,6 +156,65 @@ class ReaderPosition(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} at {self.position}"
+
+
+class RetentionPolicy(models.Model):
+    """Rows that fit `query` are kept for `age`, unless a policy before this one has decided about them."""
+
+    name = models.CharField(max_length=80, unique=True)
+    query = models.TextField(help_text="The rows it is about, in herald's query language.")
+    age = models.DurationField(help_text="How long they are kept, such as 90 d, 6 h or 45 min.")
+    enabled = models.BooleanField(default=True)
+    order = models.PositiveIntegerField(default=100, help_text="The first policy that a row fits decides.")
+
+    class Meta:
+        verbose_name = "retention policy"
+        verbose_name_plural = "retention policies"
+        ordering = ("order", "id")
+        constraints = [
+            models.CheckConstraint(condition=models.Q(age__gt=timedelta(0)), name="logs_retentionpolicy_age"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        # It needs the models, which are being made here.
+        from logs.policies import validate_policy  # noqa: PLC0415
+
+        try:
+            validate_policy(self.query)
+        except ValidationError as error:
+            raise ValidationError({"query": error}) from error
+
+
+class PruneRequest(models.Model):
+    """Somebody asked that old rows be deleted now; a bridge takes it, and tells here how far it is.
+
+    Nobody else asks while one is open. One whose bridge was killed is taken again.
+    """
+
+    asked_by = models.CharField(max_length=150)
+    asked = models.DateTimeField()
+    default_age = models.DurationField(help_text="What was shown as the age for rows without a policy.")
+    taken = models.DateTimeField(null=True)
+    updated = models.DateTimeField(null=True)
+    finished = models.DateTimeField(null=True)
+    deleted = models.BigIntegerField(default=0)
+    error = models.CharField(max_length=500, default="")
+
+    class Meta:
+        verbose_name = "request to delete old rows"
+        verbose_name_plural = "requests to delete old rows"
+        default_permissions = ("view",)
+        constraints = [
+            models.UniqueConstraint(
+                models.Value(1), condition=models.Q(finished=None), name="logs_prunerequest_one_open"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.asked:%Y-%m-%d %H:%M} by {self.asked_by}"
 
 
 class StoreState(models.Model):

@@ -99,6 +99,9 @@ SYSTEMS_MAX = env.int("HERALD_SYSTEMS_MAX", default=10_000)
 RETENTION = timedelta(days=env.int("HERALD_RETENTION_DAYS", default=30, least=1, most=36_500))
 # How much longer a row stays that somebody who follows the log, such as a destination, has not read yet.
 READERS_WAIT = timedelta(days=env.int("HERALD_READERS_WAIT_DAYS", default=7, most=36_500))
+# The oldest rows go first when the log takes more: in all (0: no such limit), and of the room there is for SQLite's file.
+SIZE_MAX_GB = env.float("HERALD_SIZE_MAX_GB", default=0.0, most=1_000_000)
+DISK_USE_MAX_PERCENT = env.float("HERALD_DISK_USE_MAX_PERCENT", default=80.0, most=100)
 # Rows leave as soon as every destination has them.
 RELAY_ONLY = env.bool("HERALD_RELAY_ONLY", default=False)
 DISK_FREE_MIN_PERCENT = env.float("HERALD_DISK_FREE_MIN_PERCENT", default=5.0, most=99)

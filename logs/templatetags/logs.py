@@ -8,6 +8,7 @@ from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from logs import rows
 from logs.rows import CODE, in_words, iso
 
 register = template.Library()
@@ -31,3 +32,15 @@ def utc(moment: datetime) -> str:
 def words(duration: timedelta) -> str:
     """Return a duration as people say it."""
     return in_words(duration)
+
+
+@register.filter
+def inert(text: object) -> str:
+    """Return text from outside with every character that hides or reorders as a code, for `codes` to set apart."""
+    return rows.inert(str(text))
+
+
+@register.filter
+def counted(number: int) -> str:
+    """Return a number of rows as people say it: `1 row`, `1,204 rows`."""
+    return f"{number:,} row{'s' if number != 1 else ''}"

@@ -7,10 +7,10 @@ import pytest
 from django.utils import timezone
 
 from bridge.journal import Journal
-from bridge.keeper import Keeper, as_kept
+from bridge.keeper import Keeper
 from bridge.status import Figures
-from logs import store
-from logs.models import Log
+from logs import requests, store
+from logs.models import Log, PruneRequest, RetentionPolicy
 from tests.logs.records import record
 
 DAY = timedelta(days=1)
@@ -64,9 +64,61 @@ def test_with_r_it_looks_every_so_many_records():
     assert gone
 
 
-@pytest.mark.parametrize(
-    ("duration", "words"),
-    [(30 * DAY, "30 days"), (DAY, "1 day"), (timedelta(seconds=1_309_600), "1,309,600 s"), (DAY / 2, "43,200 s")],
-)
-def test_how_long_rows_are_kept_is_said_exactly(duration: timedelta, words: str):
-    assert as_kept(duration) == words
+@pytest.mark.django_db(transaction=True)
+def test_a_policy_goes_before_the_age_given_by_s_and_each_reason_is_told():
+    RetentionPolicy.objects.create(name="long", query="message:31", age=100 * DAY)
+    RetentionPolicy.objects.create(name="short", query="message:29", age=3 * DAY)
+    days_old(timezone.now(), 40, 31, 29, 0)
+    journal = Journal("here")
+    keeper = Keeper(30 * DAY, None, Figures(), journal)
+    keeper.start()
+    gone = wait_until_gone("29 days old")
+    keeper.stop()
+    keeper.join(60)
+
+    assert gone
+    assert kept() == {"31 days old", "0 days old"}
+    (told,) = [row.message for row in journal.take()]
+    assert told.startswith("deleted 2 rows (1 older than ")
+    assert "1 older than 3 days (policy short)" in told
+    assert "1 older than 30 days" in told
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nothing_is_deleted_while_a_policy_cannot_be_read_and_that_is_said():
+    RetentionPolicy.objects.create(name="broken", query="message:(", age=DAY)
+    days_old(timezone.now(), 40)
+    journal = Journal("here")
+    keeper = Keeper(30 * DAY, None, Figures(), journal)
+    keeper.start()
+    deadline = time.monotonic() + 60
+    said: list[str] = []
+    while not said and time.monotonic() < deadline:
+        said = [row.message for row in journal.take()]
+        time.sleep(0.05)
+    keeper.stop()
+    keeper.join(60)
+
+    assert said[0].startswith("old rows could not be deleted: the retention policy 'broken' cannot be read")
+    assert kept() == {"40 days old"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_somebody_asks_for_is_done_by_the_keeper():
+    days_old(timezone.now(), 40, 5, 0)
+    requests.ask("ada", 3 * DAY, timezone.now())
+    journal = Journal("here")
+    keeper = Keeper(36_500 * DAY, None, Figures(), journal)
+    keeper.start()
+    gone = wait_until_gone("5 days old")
+    deadline = time.monotonic() + 60
+    while not PruneRequest.objects.exclude(finished=None).exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    keeper.stop()
+    keeper.join(60)
+
+    assert gone
+    assert kept() == {"0 days old"}
+    assert PruneRequest.objects.get().deleted == 2
+    assert [row.message for row in journal.take()] == ["ada had old rows deleted: 2 rows"]

@@ -4,12 +4,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.test import Client
 
 from bridge import status
 from bridge.models import BridgeStatus
 from bridge.status import Figures, Identity, State
 from bridge.views import page
+from logs.models import ReaderPosition, RetentionPolicy
 
 pytestmark = pytest.mark.django_db
 
@@ -122,3 +124,20 @@ def test_a_stranger_sees_no_status(client: Client):
 
     assert answer.status_code == 302
     assert answer["Location"].startswith("/login")
+
+
+def test_the_page_tells_what_is_kept_for_how_long_how_much_and_who_missed_rows(client: Client, settings):
+    settings.SIZE_MAX_GB = 0.5
+    RetentionPolicy.objects.create(name="errors <i>", query="level:>=ERROR", age=timedelta(days=365))
+    RetentionPolicy.objects.create(name="off", query="x", age=timedelta(days=1), enabled=False)
+    ReaderPosition.objects.create(name="neelix", position="0.0", cut=1_204)
+    client.force_login(get_user_model().objects.create_user("ada"), "django.contrib.auth.backends.ModelBackend")
+
+    shown = " ".join(client.get("/status").content.decode().split())
+
+    assert "<td>errors &lt;i&gt;</td><td><code><bdi>level:&gt;=ERROR</bdi></code></td><td>365 days</td>" in shown
+    assert "<td>HERALD_RETENTION_DAYS</td><td>all others</td><td>30 days</td>" in shown
+    assert "<td>off</td>" not in shown
+    assert "of the 476.8 MB it may (HERALD_SIZE_MAX_GB=0.5)" in shown
+    assert "1,204 rows were deleted before neelix had read them." in shown
+    assert "/prune" not in shown

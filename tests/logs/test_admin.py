@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from logs.models import HeartBeat, Log
+from logs.models import HeartBeat, Log, RetentionPolicy
 from logs.store import append
 from tests.logs.records import Answer, record
 
@@ -102,7 +102,7 @@ def test_a_retired_system_may_be_deleted_and_none_added(chief: Client):
     assert not HeartBeat.objects.exists()
 
 
-@pytest.mark.parametrize("model", ["logcount", "readerposition", "sendermark"])
+@pytest.mark.parametrize("model", ["logcount", "readerposition", "sendermark", "prunerequest"])
 def test_what_herald_keeps_for_itself_is_only_shown(chief: Client, model: str):
     append([record("x")])
 
@@ -115,3 +115,40 @@ def test_the_administration_bears_the_name_of_the_stage(chief: Client):
 
     assert 'data-stage="TESTING"' in page
     assert "herald TESTING" in page
+
+
+def policy(**changes: str) -> dict[str, str]:
+    return {"name": "debug", "query": "level:DEBUG", "age": "6 h", "order": "10", "enabled": "on"} | changes
+
+
+def test_a_retention_policy_is_written_and_shown_in_words(chief: Client):
+    assert chief.post("/admin/logs/retentionpolicy/add/", policy()).status_code == 302
+
+    kept = RetentionPolicy.objects.get()
+    assert (kept.query, kept.age) == ("level:DEBUG", timedelta(hours=6))
+    assert '<td class="field-kept">6 hours</td>' in text(chief.get("/admin/logs/retentionpolicy/"))
+    assert 'value="6 h"' in text(chief.get(f"/admin/logs/retentionpolicy/{kept.pk}/change/"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"query": "level:("}, "query"),
+        ({"query": "time:<now-1d"}, "cannot name now"),
+        ({"query": "nosuch:field"}, "nosuch"),
+        ({"query": ""}, "required"),
+        ({"age": "0 d"}, "such as 30 d"),
+        ({"age": "soon"}, "such as 30 d"),
+    ],
+)
+def test_a_policy_that_could_not_be_kept_is_refused_and_why_is_said(chief: Client, changes: dict[str, str], said: str):
+    answer = chief.post("/admin/logs/retentionpolicy/add/", policy(**changes))
+
+    assert answer.status_code == 200
+    assert said in text(answer)
+    assert not RetentionPolicy.objects.exists()
+
+
+def test_no_policy_has_an_age_of_nothing():
+    with pytest.raises(IntegrityError, match="logs_retentionpolicy_age"):
+        RetentionPolicy.objects.create(name="x", query="x", age=timedelta(0))

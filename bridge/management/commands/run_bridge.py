@@ -31,7 +31,7 @@ from bridge.keeper import Keeper
 from bridge.outlet import Outlet
 from bridge.sources import CannotListen, Intake, Limits
 from bridge.status import Figures, Identity
-from logs import store
+from logs import partitions, store
 from logs.daemon import DaemonCommand
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Command(DaemonCommand):
             dest="keep_seconds",
             metavar="SECONDS",
             type=positive,
-            help="delete rows older than this (default: HERALD_RETENTION_DAYS)",
+            help="delete rows older than this, where no policy says otherwise (default: HERALD_RETENTION_DAYS)",
         )
         parser.add_argument(
             "-r",
@@ -96,6 +96,8 @@ class Command(DaemonCommand):
             status.forget_old(datetime.now(UTC))
             hops.forget_connections()
             use_flag_destination(wanted=options["forward"])
+            # Before the first record comes: a day with rows in the default partition gets none of its own.
+            partitions.make_ahead(datetime.now(UTC))
         except DatabaseTrouble as error:
             said = " ".join(str(error).split())
             if any(word in said for word in HOPELESS):
@@ -130,7 +132,7 @@ class Command(DaemonCommand):
         greeter.start()
         outlet = Outlet(journal)
         outlet.start()
-        keeper = Keeper(retention(options["keep_seconds"]), options["look_every"], figures, journal)
+        keeper = Keeper(keep(options["keep_seconds"]), options["look_every"], figures, journal)
         keeper.start()
         journal.say(logging.INFO, f"the bridge has started on {addresses_of(intake)}")
         self.stdout.write(f"listening on {addresses_of(intake)}")
@@ -227,10 +229,9 @@ def spare_the_collector() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def retention(seconds: int | None) -> timedelta:
-    """Return how long rows are kept."""
-    kept: timedelta = settings.RETENTION
-    return kept if seconds is None else timedelta(seconds=seconds)
+def keep(seconds: int | None) -> timedelta | None:
+    """Return how long this bridge keeps rows that no policy names; None where the setting says it."""
+    return None if seconds is None else timedelta(seconds=seconds)
 
 
 def in_loop(call: Callable[[], object]) -> Callable[[], None]:
