@@ -30,6 +30,9 @@ ASKED_EVERY = 2.0
 SENDERS_KEPT = timedelta(days=90)
 SENDERS_MAX = 100_000
 """How long, and how many, marks of senders are kept that are not heard of."""
+VERSIONS_KEPT = timedelta(days=90)
+VERSIONS_MAX = 50_000
+"""The same of the versions of systems."""
 
 
 class Keeper(threading.Thread):
@@ -96,6 +99,7 @@ class Keeper(threading.Thread):
             plan = Plan.load(self._keep)
             self._count(plan, self._pruner.prune(plan, now))
             store.forget_senders(now - SENDERS_KEPT, SENDERS_MAX)
+            store.forget_versions(now - VERSIONS_KEPT, VERSIONS_MAX)
         except (DatabaseTrouble, UnusablePolicy) as error:
             self._failed("old rows could not be deleted", error)
 

@@ -103,6 +103,28 @@ class HeartBeat(models.Model):
         return f"{self.system_id}@{self.sub_system_id}" if self.sub_system_id else self.system_id
 
 
+class SystemVersion(models.Model):
+    """A version of a system that was heard of on a host: since when, in this run of it, and when last, to a minute."""
+
+    system_id = models.CharField(max_length=ID_MAX)
+    sub_system_id = models.CharField("host", max_length=ID_MAX)
+    version = models.CharField(max_length=ID_MAX)
+    first_seen = models.DateTimeField()
+    last_seen = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "version of a system"
+        verbose_name_plural = "versions of systems"
+        default_permissions = ("view", "delete")
+        constraints = [
+            models.UniqueConstraint(fields=["system_id", "sub_system_id", "version"], name="logs_systemversion_key"),
+        ]
+        indexes = [models.Index(fields=["last_seen"], name="logs_systemversion_seen")]
+
+    def __str__(self) -> str:
+        return f"{self.system_id}@{self.sub_system_id} {self.version}"
+
+
 class LogCount(models.Model):
     """How many rows one writer stored of one system, level and minute of `created`; readers add the writers up."""
 

@@ -20,6 +20,8 @@ AHEAD = 3
 """How many days after today have their partition already."""
 DAY = timedelta(days=1)
 LOCK_TIMEOUT = "200ms"
+VACUUM_TIMEOUT = "2s"
+"""How long an autovacuum is waited for, which gives way after a second. Neither readers nor writers wait for that."""
 ATTEMPTS = 5
 PAUSE_SECONDS = 0.3
 SMALL_DEFAULT = 64 * 1024 * 1024
@@ -83,8 +85,10 @@ def sizes() -> dict[str, int]:
 # --- Making ------------------------------------------------------------------------------------------------------------
 
 
-def make_ahead(now: datetime) -> list[Day]:
+def make_ahead(now: datetime, *, attempts: int = ATTEMPTS) -> list[Day]:
     """Make the partitions of today and of the next AHEAD days where there are none; return those that were made.
+
+    With few `attempts` it takes seconds at most, and may leave some to the next time.
 
     A day of which rows lie in the default partition already gets none: its rows would have to be moved out of the
     readers' sight. They stay where they are and go one by one; the days after it have their partitions.
@@ -98,10 +102,10 @@ def make_ahead(now: datetime) -> list[Day]:
         _withdraw_promises()
         there = set(days())
         wanted = [Day(today + number * DAY) for number in range(AHEAD + 1)]
-        return [day for day in wanted if day not in there and _make(day, today)]
+        return [day for day in wanted if day not in there and _make(day, today, attempts)]
 
 
-def _make(day: Day, today: date) -> bool:
+def _make(day: Day, today: date, attempts: int) -> bool:
     """Make the partition of one day; return False where that cannot be done now.
 
     To attach one, PostgreSQL must know that the default partition has no row of that day, and reads it through while
@@ -111,18 +115,22 @@ def _make(day: Day, today: date) -> bool:
     if _has_rows(_DEFAULT, day):
         return False
     if day.date <= today:
-        return _default_size() <= SMALL_DEFAULT and _patiently(lambda: _attach(day))
-    if not _patiently(lambda: _run(_ADD_PROMISE, day)):
+        return _default_size() <= SMALL_DEFAULT and _patiently(_DEFAULT, lambda: _attach(day), attempts)
+    if not _patiently(_DEFAULT, lambda: _run(_ADD_PROMISE, day), attempts):
         return False
     try:
-        return _patiently(lambda: _run(_KEEP_PROMISE, day)) and _patiently(lambda: _attach(day))
+        kept = _patiently(_DEFAULT, lambda: _run(_KEEP_PROMISE, day), attempts)
+        return kept and _patiently(_DEFAULT, lambda: _attach(day), attempts)
     except IntegrityError:
         return False  # a clock that is ahead has brought a row meanwhile
     finally:
-        _patiently(lambda: _run(_DROP_PROMISE, day))
+        _patiently(_DEFAULT, lambda: _run(_DROP_PROMISE, day))
 
 
-_ADD_PROMISE = "ALTER TABLE logs_log_default ADD CONSTRAINT {promise} CHECK (received < '{begin}' OR received >= '{end}') NOT VALID"
+_ADD_PROMISE = (
+    "ALTER TABLE logs_log_default ADD CONSTRAINT {promise} "
+    "CHECK (received < '{begin}' OR received >= '{end}') NOT VALID"
+)
 _KEEP_PROMISE = "ALTER TABLE logs_log_default VALIDATE CONSTRAINT {promise}"
 _DROP_PROMISE = "ALTER TABLE logs_log_default DROP CONSTRAINT IF EXISTS {promise}"
 
@@ -136,7 +144,7 @@ def _withdraw_promises() -> None:
     """Take back what a herald that was killed has left."""
     names = _column("SELECT conname FROM pg_constraint WHERE conrelid = 'logs_log_default'::regclass AND contype = 'c'")
     for name in filter(_PROMISE.fullmatch, names):
-        _patiently(lambda name=name: _execute(f"ALTER TABLE logs_log_default DROP CONSTRAINT {name}"))  # type: ignore[misc]
+        _patiently(_DEFAULT, lambda name=name: _execute(f"ALTER TABLE logs_log_default DROP CONSTRAINT {name}"))  # type: ignore[misc]
 
 
 # --- Dropping ----------------------------------------------------------------------------------------------------------
@@ -145,7 +153,7 @@ def _withdraw_promises() -> None:
 def drop(day: Day) -> int | None:
     """Drop a day with all of its rows; return how many those were, None when it was in use all the time."""
     number = count(day)
-    return number if _patiently(lambda: _run("DROP TABLE {table}", day)) else None
+    return number if _patiently(day.table, lambda: _run("DROP TABLE {table}", day)) else None
 
 
 def count(day: Day) -> int:
@@ -199,6 +207,8 @@ def _has_rows(table: str, day: Day) -> bool:
 
 # --- Statements ------------------------------------------------------------------------------------------------------------
 
+_BUSY = ("55P03", "40P01")
+"""No lock in time; deadlock."""
 _LOCK = 0x6865_7261_6C65
 """Advisory lock: one process at a time makes partitions."""
 
@@ -215,20 +225,23 @@ def _alone() -> Iterator[bool]:
                 _execute("SELECT pg_advisory_unlock(%s)", _LOCK)
 
 
-def _patiently(step: Callable[[], None]) -> bool:
-    """Do a step that needs a lock; return False when others kept it through all ATTEMPTS.
+def _patiently(table: str, step: Callable[[], None], attempts: int = ATTEMPTS) -> bool:
+    """Do a step that needs a lock on `table`; return False when others kept it through all attempts.
 
-    Whoever waits for a lock has everybody wait who comes after: so it is short, and there is a pause for them.
+    Whoever waits for an exclusive lock has everybody wait who comes after: so it is short, and there is a pause for
+    them. An autovacuum is sent away before, under a lock that disturbs nobody else.
     """
-    for attempt in range(ATTEMPTS):
+    for attempt in range(attempts):
         if attempt:
             time.sleep(PAUSE_SECONDS)
         try:
             with transaction.atomic():
+                _execute(f"SET LOCAL lock_timeout = '{VACUUM_TIMEOUT}'")
+                _execute(f"LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE")
                 _execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
                 step()
         except DatabaseError as error:
-            if getattr(error.__cause__, "sqlstate", "") not in ("55P03", "40P01"):  # no lock in time, deadlock
+            if getattr(error.__cause__, "sqlstate", "") not in _BUSY:
                 raise
         else:
             return True

@@ -61,6 +61,7 @@ def _due() -> dict[str, Any]:
         return {"unusable": str(error)}
     tally = dry_run(plan, timezone.now(), within=LOOK, patience=settings.READERS_WAIT)
     limit, used = sizes.limit(), sizes.used()
+    too_large = limit if limit is not None and used > limit.bytes else None
     return {
         "lines": [
             {
@@ -79,5 +80,6 @@ def _due() -> dict[str, Any]:
         "waiting": f"{tally.waiting:,}" if tally.waiting else "",
         "patience": as_kept(settings.READERS_WAIT),
         "used": used,
-        "too_large": limit if limit is not None and used > limit.bytes else None,
+        "too_large": too_large,
+        "nothing": not tally.rows and tally.complete and too_large is None,
     }

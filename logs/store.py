@@ -1,7 +1,7 @@
 """The only writer of log rows.
 
-A batch is one transaction: the rows, the signs of life they are, their minute counts, and the marks of
-acknowledged senders become visible together or not at all. The path is executemany on SQLite and COPY on
+A batch is one transaction: the rows, the signs of life they are, their minute counts, the versions they were written by,
+and the marks of acknowledged senders become visible together or not at all. The path is executemany on SQLite and COPY on
 PostgreSQL, through Django's connection and without the ORM.
 """
 
@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.db import connection, transaction
 
-from logs.models import HeartBeat, Level, SenderMark
+from logs.models import HeartBeat, Level, SenderMark, SystemVersion
 from logs.record import Record
 
 OTHER = "(other)"
@@ -37,8 +37,14 @@ _HIGHEST = _LEVELS[-1]
 
 _Key = tuple[str, str]
 """A system and its host."""
+_Source = tuple[str, str, str]
+"""A system, its host, and the version of it that runs there."""
 MINUTE = timedelta(minutes=1)
-
+VERSIONS_MAX = 20
+VERSIONS_IN = timedelta(hours=1)
+"""How many versions of one system are written down for one host within what time."""
+GONE = timedelta(minutes=5)
+"""A version that was not heard of for so long, while another began, does not run any more."""
 
 Mark = tuple[int, int]
 """How far a sender has come: the number of its last record, in two halves."""
@@ -76,20 +82,24 @@ def append(records: Sequence[Record], *, marks: Mapping[str, Move] | None = None
         return 0
     settle_offset()
     _choose_durability(acknowledged=bool(marks))
+    seen: list[_Sighting] = []
     try:
         with transaction.atomic():
             if marks:
                 _move(marks)
             if records:
                 told = _summarise(records)
-                systems = _admission.admit(told.newest)
+                systems = _admission.admit(source[:2] for source in told.newest)
                 _insert(records)
                 _beat(told, systems)
                 _count(told, systems)
+                seen = _versions.due(told, systems)
+                _see(seen)
                 _admission.accept(systems)
     except _Elsewhere:
         # Read only now: within the transaction the marks that could be moved were already where they shall be.
         raise MarkMoved(marks_of(marks or ())) from None
+    _versions.remember(seen)
     return len(records)
 
 
@@ -190,27 +200,27 @@ def _moment(moment: datetime) -> datetime | str:
 
 @dataclass(frozen=True, slots=True)
 class _Summary:
-    """What the rows of a batch say about their systems: newest arrival, and rows by minute of `created` and level."""
+    """What the rows of a batch say about their sources: newest arrival, and rows by minute of `created` and level."""
 
-    newest: dict[_Key, datetime]
-    counts: dict[tuple[datetime, _Key, int], int]
+    newest: dict[_Source, datetime]
+    counts: dict[tuple[datetime, _Source, int], int]
 
 
 def _summarise(records: Iterable[Record]) -> _Summary:
     """Go through the rows once; what is done here is done for every row, so it is little."""
-    newest: dict[_Key, datetime] = {}
-    counts: dict[tuple[datetime, _Key, int], int] = {}
+    newest: dict[_Source, datetime] = {}
+    counts: dict[tuple[datetime, _Source, int], int] = {}
     minute = end = datetime.min.replace(tzinfo=UTC)
     for record in records:
         created, received, system_id, sub_system_id = record[:4]
-        key = (system_id, sub_system_id)
-        before = newest.get(key)
+        source = (system_id, sub_system_id, record.package_version)
+        before = newest.get(source)
         if before is not received and (before is None or before < received):
-            newest[key] = received
+            newest[source] = received
         if not minute <= created < end:
             minute = created.replace(second=0, microsecond=0)
             end = minute + MINUTE
-        count = (minute, key, record.levelno)
+        count = (minute, source, record.levelno)
         counts[count] = counts.get(count, 0) + 1
     return _Summary(newest, counts)
 
@@ -261,7 +271,13 @@ class _Admission:
 
 
 _admission = _Admission()
-forget_systems = _admission.forget
+
+
+def forget_systems() -> None:
+    """Look systems and versions up anew at the next batch, as when retired ones were deleted."""
+    _admission.forget()
+    _versions.forget()
+
 
 _BEAT = """
 INSERT INTO logs_heartbeat (system_id, sub_system_id, first_heartbeat, newest_heartbeat) VALUES (%s, %s, %s, %s)
@@ -282,9 +298,9 @@ WHERE logs_sendermark.high = %s AND logs_sendermark.low = %s
 
 def _beat(told: _Summary, systems: _Systems) -> None:
     newest: dict[_Key, datetime] = {}
-    for key, moment in told.newest.items():
-        if key[0]:
-            place = systems.place(key)
+    for source, moment in told.newest.items():
+        if source[0]:
+            place = systems.place(source[:2])
             newest[place] = max(moment, newest.get(place, moment))
     _upsert(_BEAT, [(*key, moment, moment) for key, moment in ((k, _moment(newest[k])) for k in sorted(newest))])
 
@@ -296,10 +312,103 @@ def beat(system_id: str, host: str, at: datetime) -> None:
 
 def _count(told: _Summary, systems: _Systems) -> None:
     counts: Counter[tuple[datetime, str, int]] = Counter()
-    for (minute, key, levelno), number in told.counts.items():
-        counts[minute, systems.place(key)[0], level_of(levelno)] += number
+    for (minute, source, levelno), number in told.counts.items():
+        counts[minute, systems.place(source[:2])[0], level_of(levelno)] += number
     me = writer()
     _upsert(_COUNT, [(_moment(k[0]), k[1], k[2], me, n) for k, n in sorted(counts.items())])
+
+
+class _Sighting(NamedTuple):
+    """A version of a system on a host, and when it was heard of."""
+
+    key: _Key
+    version: str
+    at: datetime
+
+
+class _Versions:
+    """Knows which versions were written down lately, so that hardly any batch writes one.
+
+    A host may change its version as often as it likes, but VERSIONS_MAX times an hour are written down.
+    """
+
+    def __init__(self) -> None:
+        self._written: dict[_Key, dict[str, datetime]] = {}
+        self._lock = threading.Lock()
+
+    def due(self, told: _Summary, systems: _Systems) -> list[_Sighting]:
+        """Return, sorted, what of a batch is new or was written down a minute ago or longer."""
+        found: list[_Sighting] = []
+        fresh: Counter[_Key] = Counter()
+        with self._lock:
+            for (system_id, host, version), at in told.newest.items():
+                key = (system_id, host)
+                if not (system_id and version) or systems.place(key) != key:
+                    continue
+                written = self._written.get(key, {})
+                last = written.get(version)
+                if last is None:
+                    fresh[key] += 1
+                    if _busy(written, at) + fresh[key] > VERSIONS_MAX:
+                        continue
+                if last is None or at - last >= MINUTE:
+                    found.append(_Sighting(key, version, at))
+        return sorted(found)
+
+    def remember(self, seen: Iterable[_Sighting]) -> None:
+        """Note what has been committed."""
+        with self._lock:
+            for key, version, at in seen:
+                written = self._written.setdefault(key, {})
+                written.pop(version, None)
+                written[version] = at
+                if len(written) > VERSIONS_MAX:
+                    del written[next(iter(written))]  # the one written down longest ago
+
+    def forget(self) -> None:
+        with self._lock:
+            self._written.clear()
+
+
+def _busy(written: Mapping[str, datetime], at: datetime) -> int:
+    """Return how many versions of one host were written down within the last hour."""
+    return sum(at - last < VERSIONS_IN for last in written.values())
+
+
+_versions = _Versions()
+
+# One that comes back after another has begun (a deployment that was undone) begins anew.
+_SEE = """
+INSERT INTO logs_systemversion (system_id, sub_system_id, version, first_seen, last_seen) VALUES (%s, %s, %s, %s, %s)
+ON CONFLICT (system_id, sub_system_id, version) DO UPDATE SET
+    first_seen = CASE WHEN logs_systemversion.last_seen < %s AND EXISTS (
+        SELECT 1 FROM logs_systemversion AS other
+        WHERE other.system_id = excluded.system_id AND other.sub_system_id = excluded.sub_system_id
+          AND other.first_seen > logs_systemversion.last_seen
+    ) THEN excluded.first_seen ELSE logs_systemversion.first_seen END,
+    last_seen = excluded.last_seen
+WHERE excluded.last_seen > logs_systemversion.last_seen
+"""
+
+
+def _see(seen: Sequence[_Sighting]) -> None:
+    _upsert(
+        _SEE,
+        [
+            (*one.key, one.version, moment, moment, _moment(one.at - GONE))
+            for one in seen
+            for moment in [_moment(one.at)]
+        ],
+    )
+
+
+def forget_versions(before: datetime, most: int) -> int:
+    """Delete the versions that were not heard of since `before`, and the longest silent beyond `most`."""
+    gone, _ = SystemVersion.objects.filter(last_seen__lt=before).delete()
+    newest = SystemVersion.objects.order_by("-last_seen").values_list("last_seen", flat=True)[most : most + 1].first()
+    if newest is not None:
+        gone += SystemVersion.objects.filter(last_seen__lte=newest).delete()[0]
+    return gone
 
 
 def _move(marks: Mapping[str, Move]) -> None:

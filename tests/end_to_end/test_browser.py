@@ -244,7 +244,7 @@ def test_no_page_is_wider_than_the_window(herald: Herald, width: int):
     herald.send("wide " + "word" * 200, system="s" * 150)
     herald.site.wait_for_rows(1, "system_id = %s", "s" * 150)
     with herald.visit("/", viewport={"width": width, "height": 700}) as anna:
-        for path in ("/", "/?system_id=" + "s" * 150, "/password", "/status"):
+        for path in ("/", "/?system_id=" + "s" * 150, "/password", "/status", "/systems", "/prune"):
             anna.open(path)
             assert anna.page.evaluate("document.documentElement.scrollWidth") <= width, path
 
@@ -263,6 +263,7 @@ def test_the_choice_of_colours_is_remembered(herald: Herald):
 
 ADMIN = ["", "logs/log/", "logs/log/?q=x&level=ERROR", "logs/heartbeat/", "logs/logcount/", "logs/readerposition/"]
 ADMIN += ["logs/sendermark/", "auth/user/", "auth/user/add/", "auth/user/1/change/", "auth/group/add/"]
+ADMIN += ["logs/retentionpolicy/", "logs/retentionpolicy/add/", "logs/prunerequest/"]
 ADMIN += ["auth/user/1/password/", "auth/user/1/history/", "auth/user/1/delete/", "axes/accessattempt/"]
 ADMIN += ["django_q/schedule/", "django_q/schedule/add/", "django_q/success/", "bridge/bridgestatus/"]
 

@@ -262,3 +262,18 @@ def test_days_are_made_and_dropped_beside_writers_and_a_reader_who_lose_nothing(
     assert set(read) == set(written)
     with suppress(DatabaseError):
         connection.close()
+
+
+def test_a_vacuum_like_lock_is_waited_for_without_anybody_else_waiting(now: datetime):
+    other = connections.create_connection("default")
+    try:
+        other.set_autocommit(False)
+        with other.cursor() as cursor:
+            cursor.execute("LOCK TABLE logs_log_default IN SHARE UPDATE EXCLUSIVE MODE")
+        other.inc_thread_sharing()
+        leaving = threading.Timer(1.0, other.rollback)
+        leaving.start()
+        assert len(make_ahead(now)) == 4
+        leaving.join()
+    finally:
+        other.close()

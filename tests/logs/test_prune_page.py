@@ -108,4 +108,13 @@ def test_a_policy_that_cannot_be_read_is_named_instead_of_counts(ada: Client):
     page = text(ada.get("/prune"))
 
     assert "Nothing is deleted: the retention policy &#x27;broken&#x27; cannot be read" in page
-    assert "<form method" not in page.partition("<main")[2]
+    assert "<form" not in page.partition("<main")[2]
+
+
+def test_where_nothing_is_due_there_is_nothing_to_confirm(ada: Client):
+    append([record("young")])
+
+    page = text(ada.get("/prune"))
+
+    assert "Nothing is due." in page
+    assert "<form" not in page.partition("<main")[2]

@@ -97,7 +97,7 @@ class Command(DaemonCommand):
             hops.forget_connections()
             use_flag_destination(wanted=options["forward"])
             # Before the first record comes: a day with rows in the default partition gets none of its own.
-            partitions.make_ahead(datetime.now(UTC))
+            partitions.make_ahead(datetime.now(UTC), attempts=1)
         except DatabaseTrouble as error:
             said = " ".join(str(error).split())
             if any(word in said for word in HOPELESS):

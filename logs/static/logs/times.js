@@ -22,6 +22,10 @@ export function long(at) {
 export function localise(element) {
   const at = new Date(element.getAttribute("datetime"));
   if (Number.isNaN(at.getTime())) return;
+  if ("ago" in element.dataset) {
+    element.title = `${long(at)} ${zone()}`;
+    return;
+  }
   if ("long" in element.dataset) {
     element.title = element.getAttribute("datetime");
     element.textContent = `${long(at)} ${zone()}`;
