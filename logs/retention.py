@@ -112,7 +112,8 @@ class Pruner:
             self._go_through(plan, now)
             self._drop_empty_days(now)
             self._fit_size(now)
-            LogCount.objects.filter(minute__lt=cutoff(plan.longest, now)).delete()
+            # By the default: a policy that keeps a few rows for years must not keep every minute of them.
+            LogCount.objects.filter(minute__lt=cutoff(plan.rules[-1].age, now)).delete()
         return self._tally
 
     def dry_run(self, plan: Plan, now: datetime) -> Tally:

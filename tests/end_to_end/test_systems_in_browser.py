@@ -28,21 +28,17 @@ WIDTHS = (320, 768, 1280)
 
 
 @pytest.fixture(scope="module")
-def empty(shared_site: Site) -> Herald:
-    return Herald(shared_site)
-
-
-@pytest.fixture(scope="module")
-def herald(empty: Herald) -> Herald:
+def herald(shared_site: Site) -> Herald:
     """A herald with a few systems: a busy one, one on many hosts, one that has just been deployed, a hostile one."""
-    send(empty, "till", "desk-1", "3.0", "sold", "sold")
-    send(empty, "till", "desk-1", "3.1", "sold again")
+    made = Herald(shared_site)
+    send(made, "till", "desk-1", "3.0", "sold", "sold")
+    send(made, "till", "desk-1", "3.1", "sold again")
     for number in range(12):
-        send(empty, "render", f"worker-{number}", "0.9" if number % 3 else "1.0", "frame done")
-    send(empty, HOSTILE, HOSTILE, HOSTILE, "boo", level=logging.CRITICAL)
-    send(empty, "s" * 150, "h" * 150, "v" * 150, "long names")
-    send(empty, "shop", "web-3", "1.4.2", *["payment failed"] * 7, level=logging.ERROR)
-    empty.site.wait_for_rows(7, "system_id = %s", "shop")
+        send(made, "render", f"worker-{number}", "0.9" if number % 3 else "1.0", "frame done")
+    send(made, HOSTILE, HOSTILE, HOSTILE, "boo", level=logging.CRITICAL)
+    send(made, "s" * 150, "h" * 150, "v" * 150, "long names")
+    send(made, "shop", "web-3", "1.4.2", *["payment failed"] * 7, level=logging.ERROR)
+    made.site.wait_for_rows(7, "system_id = %s", "shop")
     now = datetime.now(UTC).replace(second=0, microsecond=0)
     for minute in range(0, 360, 2):
         at = str(now - timedelta(minutes=minute))[:19]
@@ -51,14 +47,14 @@ def herald(empty: Herald) -> Herald:
             ("shop", 40, 25 if 90 < minute < 150 else 0),
             ("render", 20, minute % 7),
         ):
-            empty.site.sql(
+            made.site.sql(
                 "INSERT INTO logs_logcount (minute, system_id, level, writer, count) VALUES (%s, %s, %s, 'past', %s)",
-                at if not empty.site.database_url.startswith("postgres") else f"{at}+00",
+                at if not made.site.database_url.startswith("postgres") else f"{at}+00",
                 system,
                 level,
                 number,
             )
-    return empty
+    return made
 
 
 def send(herald: Herald, system: str, host: str, version: str, *messages: str, level: int = logging.INFO) -> None:
@@ -72,12 +68,9 @@ def send(herald: Herald, system: str, host: str, version: str, *messages: str, l
     handler.close()
 
 
-def test_somebody_without_systems_copies_what_sends_the_first_record(empty: Herald, tmp_path: Path):
-    """Runs first in this module or not at all: later there are systems."""
-    if empty.site.count("system_id NOT LIKE %s", "herald.%"):
-        pytest.skip("there are systems already")
-    with empty.visit("/systems", viewport={"width": 800, "height": 600}) as anna:
-        expect(anna.page.locator("#snippet")).to_contain_text(f'SocketHandler("127.0.0.1", {empty.site.bridge_port})')
+def test_somebody_without_systems_copies_what_sends_the_first_record(site: Site, tmp_path: Path):
+    with Herald(site).visit("/systems", viewport={"width": 800, "height": 600}) as anna:
+        expect(anna.page.locator("#snippet")).to_contain_text(f'SocketHandler("127.0.0.1", {site.bridge_port})')
         assert anna.page.get_by_role("button", name="Copy").is_visible()
         anna.page.screenshot(path=tmp_path / "empty.png")
 

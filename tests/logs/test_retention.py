@@ -201,6 +201,15 @@ def test_rows_that_were_looked_at_once_are_not_read_again_at_every_look(now: dat
     assert Log.objects.count() == 300
 
 
+def test_minute_counts_are_kept_for_the_default_age_whatever_policies_keep(now: datetime):
+    append([record("keep", at=now - 50 * HOUR), record("young", at=now)])
+
+    prune(Plan.of(HOUR, rule("keep", 1000 * HOUR)), now, pause=0)
+
+    assert kept() == ["keep", "young"]
+    assert LogCount.objects.get().minute == now
+
+
 def test_a_changed_policy_is_applied_to_rows_that_were_looked_at_before(now: datetime):
     append([record("keep", at=now - 50 * HOUR)])
     pruner = Pruner(pause=0)
