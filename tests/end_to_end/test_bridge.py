@@ -125,6 +125,27 @@ def test_a_public_address_needs_to_be_meant(site: Site):
     assert "bridge.W001" in meant.output
 
 
+def test_the_age_given_by_s_deletes_what_is_older_and_the_first_row_lies_in_its_day(site: Site):
+    site.start_bridge("-s", "3600")
+    with site.connect() as client:
+        client.sendall(frame("young", "shop") + frame("old", "shop"))
+        site.wait_for_rows(2, "system_id = %s", "shop")
+    lies_in = site.sql("SELECT tableoid::regclass::text FROM logs_log WHERE message = 'young'") if SERVER else []
+    site.sql(
+        "UPDATE logs_log SET received = %s WHERE message = 'old'",
+        "2020-01-01 00:00:00+00" if SERVER else "2020-01-01 00:00:00",
+    )
+    site.running[0].stop()
+    site.start_bridge("-s", "3600")
+    deadline = time.monotonic() + 60
+    while site.count("message = 'old'") and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+    assert not site.count("message = 'old'")
+    assert site.count("message = 'young'") == 1
+    assert not any(name == "logs_log_default" for (name,) in lies_in)
+
+
 @pytest.mark.parametrize("flag", [("-s", "0"), ("-s", "soon"), ("-r", "-1")])
 def test_a_retention_that_is_no_number_is_refused(site: Site, flag: tuple[str, str]):
     done = site.manage("run_bridge", *flag)
