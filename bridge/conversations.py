@@ -207,7 +207,8 @@ class Greeter(threading.Thread):
         self._own = self._own or BridgeId.own()
         credential = self._authenticate(hello, caller)
         heard = self._as_bridge(hello, credential, caller) if hello.kind == "bridge" else None
-        sender = self._sender(hello, caller.line) if hello.ack else None
+        owner = credential.name if credential is not None else ""
+        sender = self._sender(hello, caller.line, owner) if hello.ack else None
         conversation = Conversation(
             line=caller.line,
             sender=sender,
@@ -268,8 +269,13 @@ class Greeter(threading.Thread):
             raise Refused(wire.Refusal("itself", "this bridge is the sender itself: its rows are here already"))
         return self._hops.hear(hello, caller.line.peer)
 
-    def _sender(self, hello: wire.Hello, line: Line) -> Sender:
-        mark = store.mark_of(hello.sender)
+    def _sender(self, hello: wire.Hello, line: Line, owner: str) -> Sender:
+        try:
+            mark = store.mark_of(hello.sender, owner)
+        except store.NotTheirs:
+            raise Refused(
+                wire.Refusal("not your sender", "this sender id belongs to other credentials; choose another at random")
+            ) from None
         sender = self._senders.get(hello.sender)
         if sender is None:
             sender = self._senders[hello.sender] = Sender(hello.sender, hello.name, mark)

@@ -204,6 +204,6 @@ class ReaderPositionAdmin(ReadOnlyAdmin):
 
 @admin.register(SenderMark)
 class SenderMarkAdmin(ReadOnlyAdmin):
-    list_display = ("sender", "high", "low", "updated")
+    list_display = ("sender", "owner", "high", "low", "updated")
     search_fields = ("sender",)
     ordering = ("sender",)

@@ -127,6 +127,7 @@ class SenderMark(models.Model):
     """
 
     sender = models.CharField(max_length=ID_MAX, unique=True)
+    owner = models.CharField(max_length=ID_MAX, default="", help_text="The credential it belongs to; empty: nobody's.")
     high = models.BigIntegerField(default=0)
     low = models.BigIntegerField(default=0)
     updated = models.DateTimeField(auto_now=True)

@@ -97,9 +97,28 @@ class _Elsewhere(Exception):
     """A mark is not where it is moved from."""
 
 
-def mark_of(sender: str) -> Mark:
-    """Return how far `sender` has come; NOWHERE for one that is not known."""
-    return marks_of([sender])[sender]
+class NotTheirs(Exception):
+    """A sender belongs to somebody else."""
+
+
+def mark_of(sender: str, owner: str = "") -> Mark:
+    """Return how far `sender` has come; NOWHERE for one that is not known.
+
+    With an `owner` the sender is theirs from now on. Raises NotTheirs where it already is somebody else's: whoever learns
+    another's id must not move its mark.
+    """
+    if not owner:
+        found = SenderMark.objects.filter(sender=sender).first()
+    else:
+        found, _ = SenderMark.objects.get_or_create(sender=sender, defaults={"owner": owner})
+        if not found.owner:
+            SenderMark.objects.filter(pk=found.pk, owner="").update(owner=owner)
+            found.refresh_from_db()
+    if found is None:
+        return NOWHERE
+    if found.owner != owner:
+        raise NotTheirs(sender)
+    return found.high, found.low
 
 
 def marks_of(senders: Iterable[str]) -> dict[str, Mark]:
@@ -274,7 +293,7 @@ ON CONFLICT (minute, system_id, level, writer) DO UPDATE SET count = logs_logcou
 """
 # Whoever finds the mark elsewhere than it was last seen moves nothing: the number of rows tells.
 _MOVE = """
-INSERT INTO logs_sendermark (sender, high, low, updated) VALUES (%s, %s, %s, %s)
+INSERT INTO logs_sendermark (sender, owner, high, low, updated) VALUES (%s, '', %s, %s, %s)
 ON CONFLICT (sender) DO UPDATE SET high = excluded.high, low = excluded.low, updated = excluded.updated
 WHERE logs_sendermark.high = %s AND logs_sendermark.low = %s
 """

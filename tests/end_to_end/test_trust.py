@@ -89,6 +89,16 @@ def test_a_sender_cannot_claim_another_s_system(guarded: Site):
     assert guarded.count("system_id IN ('billing2', 'shop', 'PAY.web')") == 0
 
 
+def test_a_sender_id_belongs_to_the_credential_that_used_it_first(guarded: Site):
+    with Client(guarded) as client:
+        client.hello(credentials=credential(guarded, "first-user"))
+        client.records(1, 5, "owned")
+        client.acked(5)
+    with Client(guarded, client.sender) as thief:
+        told = thief.hello(credentials=credential(guarded, "thief"))
+        assert told["reason"] == "not your sender"
+
+
 def test_a_credential_that_is_removed_or_renewed_is_no_longer_good(guarded: Site):
     shown = credential(guarded, "leaver")
     assert guarded.manage("credentials", "renew", "leaver").returncode == 0
