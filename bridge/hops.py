@@ -14,9 +14,9 @@ from enum import StrEnum
 from typing import Any
 
 from bridge.models import Hop
-from bridge.status import safe
 from logs import store
 from logs.client import wire
+from logs.storable import clean, cut
 
 BEAT_SYSTEM = "herald.hop"
 """system_id of the heartbeat that a hop beat is; its host is the bridge's name."""
@@ -99,10 +99,10 @@ class Hops:
         with self._lock:
             heard = self._heard.get(hello.bridge)
             if heard is None:
-                heard = Heard(hello.bridge, safe(hello.name or peer, 200), peer, hello.level)
+                heard = Heard(hello.bridge, _name(hello.name or peer), peer, hello.level)
                 if len(self._heard) < HOPS_MAX:
                     self._heard[hello.bridge] = heard
-            heard.name, heard.peer, heard.level = safe(hello.name or peer, 200), peer, hello.level
+            heard.name, heard.peer, heard.level = _name(hello.name or peer), peer, hello.level
             heard.connections += 1
             heard.said_goodbye = False
             heard.is_fresh = True
@@ -153,7 +153,7 @@ def _save(heard: Heard) -> None:
 
 def _save_behind(heard: Heard, told: Mapping[str, Any]) -> None:
     """Write what a bridge told of one behind it, unless that one is heard here itself."""
-    name = safe(str(told.get("name", "")), 200)
+    name = _name(str(told.get("name", "")))
     newest, row = moment(told.get("newest_beat")), moment(told.get("newest_row"))
     lead = timedelta(seconds=heard.clock_offset or 0.0)
     values = {
@@ -223,6 +223,10 @@ def moment(value: Any) -> datetime | None:
     except (TypeError, ValueError):
         return None
     return found.astimezone(UTC) if found.tzinfo is not None and 2000 <= found.year <= 9000 else None
+
+
+def _name(text: str) -> str:
+    return cut(clean(text), 200)
 
 
 def _count(value: Any) -> int:

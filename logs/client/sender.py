@@ -26,7 +26,7 @@ WINDOW_BYTES = 8_388_608
 RETRY_FIRST = 0.15
 RETRY_LONGEST = 30.0
 STEADY_SECONDS = 5.0
-"""A connection that has lasted so long, or brought an acknowledgement, lets the next back-off begin anew."""
+"""A connection that has lasted so long lets the next back-off begin anew."""
 
 CONNECTING = "connecting"
 CONNECTED = "connected"
@@ -148,22 +148,22 @@ class Sender:
     # --- The thread ------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Connect, send, listen; begin anew after a growing pause whenever that fails."""
+        """Connect, send, listen; begin anew after a growing pause whenever that fails. Ends after `stop`."""
         delay = RETRY_FIRST
         try:
             while not self._is_over():
                 begun = time.monotonic()
                 self._change(CONNECTING, "")
                 try:
-                    was_steady = self._converse()
+                    self._converse()
+                    return
                 except Trouble as trouble:
-                    was_steady = time.monotonic() - begun > STEADY_SECONDS and trouble.state == LOST
-                    if self._reconnect and not self._is_over():
+                    if self._reconnect:
                         self._reconnect, delay = False, RETRY_FIRST
                         continue
+                    if trouble.state == LOST and time.monotonic() - begun > STEADY_SECONDS:
+                        delay = RETRY_FIRST
                     self._change(trouble.state, trouble.text)
-                if was_steady:
-                    delay = RETRY_FIRST
                 self._pause(delay * (0.5 + random.random() / 2))  # noqa: S311 (it only keeps senders apart)
                 delay = min(2 * delay, self._retry_longest)
         finally:
@@ -198,8 +198,8 @@ class Sender:
 
     # --- One connection --------------------------------------------------------------------------------
 
-    def _converse(self) -> bool:
-        """Serve one connection to its end; return whether it was worth having."""
+    def _converse(self) -> None:
+        """Serve one connection until the sender is done; raises Trouble when the connection ends before that."""
         address = self._address()
         sock = connect(address)
         try:
@@ -207,7 +207,6 @@ class Sender:
             conversation.greet()
             self._change(CONNECTED, "")
             conversation.serve()
-            return True
         finally:
             self.welcome = None
             sock.close()
