@@ -236,7 +236,7 @@ class _Conversation:
             self._socket.sendall(wire.framed(hello.encode()))
             welcome = self._first_answer()
         except OSError as error:
-            raise Trouble(SILENT, f"it accepts connections, but no herald answers ({said(error)})") from None
+            raise unanswered(error) from None
         if isinstance(welcome, wire.Refusal):
             raise Trouble(REFUSED, f"it refused: {welcome.text}")
         if not isinstance(welcome, wire.Welcome):
@@ -252,10 +252,10 @@ class _Conversation:
         while time.monotonic() < deadline:
             data = self._socket.recv(READ_BYTES)
             if not data:
-                raise Trouble(SILENT, "it accepts connections, but closes them: no herald answers behind it")
+                raise ConnectionError("closed")
             for answer in self._parsed(data):
                 return answer
-        raise Trouble(SILENT, "it accepts connections, but no herald answers")
+        raise socket.timeout
 
     def _parsed(self, data: bytes) -> list[Any]:
         try:
@@ -373,6 +373,21 @@ def connect(address: Address) -> socket.socket:
     except (OSError, ValueError) as error:
         sock.close()
         raise Trouble(SILENT, f"no encrypted connection can be made ({said(error)})") from None
+
+
+def unanswered(error: OSError) -> Trouble:
+    """Return what it means that a connection came about and brought no answer to our hello.
+
+    A tunnel's end accepts whatever is at the other one. With no bridge there it closes at once (by a reset, where our
+    hello lies unread in it); with nobody to carry the bytes over, it stays mute.
+    """
+    if isinstance(error, socket.timeout):
+        text = f"no herald answers within {CONNECT_SECONDS:.0f} s: what listens there hangs, or a tunnel's other end is gone"
+    elif isinstance(error, (ConnectionError, ssl.SSLEOFError)):
+        text = "closes them, no herald answers: a tunnel that is up, to a bridge that is down?"
+    else:
+        text = f"no herald answers ({said(error)})"
+    return Trouble(SILENT, f"it accepts connections, but {text}")
 
 
 def said(error: BaseException) -> str:
