@@ -171,6 +171,11 @@ class Report:
     figures: dict[str, Any]
 
     @property
+    def is_trouble(self) -> bool:
+        """Whether somebody should look at it."""
+        return self.state is State.SILENT or bool(self.figures.get("trouble"))
+
+    @property
     def rejected(self) -> int:
         return sum(self.figures.get("rejected", {}).values())
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import socket
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 
 from tests.end_to_end.conftest import PATIENCE, Site, free_port
 from tests.end_to_end.frames import frames
+from tests.end_to_end.tunnel import Tunnel
 
 Make = Callable[[str], Site]
 OWN = "system_id NOT LIKE 'herald.%%'"
@@ -156,7 +156,7 @@ def test_a_destination_that_is_this_bridge_itself_is_refused(sites: Make):
 
     # By another name it is found out when it answers.
     relay_port = free_port()
-    with forwarded_port(relay_port, near.bridge_port):
+    with Tunnel(relay_port, near.bridge_port):
         assert near.manage("destinations", "add", "self", f"127.0.0.1:{relay_port}").returncode == 0
         wait_until(lambda: "itself" in destination(near, "self")["state_text"])
     assert destination(near, "self")["state"] == "refused"
@@ -231,54 +231,6 @@ def test_the_far_side_hears_of_the_bridge_and_tells_a_goodbye_from_a_kill(sites:
 
     assert not far.sql(hop)[0][2]
     assert far.sql("SELECT sub_system_id FROM logs_heartbeat WHERE system_id = 'herald.hop'") == [("near",)]
-
-
-def forwarded_port(port: int, to: int) -> Any:
-    """Return a context in which connections to `port` of loopback reach port `to`, like a tunnel's."""
-    return Tunnel(port, to)
-
-
-class Tunnel:
-    """Hands bytes on in both directions, until it is closed."""
-
-    def __init__(self, port: int, to: int) -> None:
-        self._to = to
-        self._server = socket.create_server(("127.0.0.1", port))
-        self._sockets: list[socket.socket] = []
-        self._thread = threading.Thread(target=self._accept, daemon=True)
-
-    def __enter__(self) -> Tunnel:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._server.close()
-        for sock in self._sockets:
-            sock.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._server.accept()
-                far = socket.create_connection(("127.0.0.1", self._to))
-            except OSError:
-                return
-            self._sockets += [near, far]
-            for one, other in ((near, far), (far, near)):
-                threading.Thread(target=self._pump, args=(one, other), daemon=True).start()
-
-    def _pump(self, one: socket.socket, other: socket.socket) -> None:
-        try:
-            while data := one.recv(65_536):
-                other.sendall(data)
-        except OSError:
-            pass
-        finally:
-            for sock in (one, other):
-                try:
-                    sock.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
 
 
 @pytest.mark.parametrize("words", [["remove", "none"], ["pause", "none"], ["add", "x", "nowhere"], ["add", "-", "h:1"]])
