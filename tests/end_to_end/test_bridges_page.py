@@ -106,3 +106,54 @@ def look_at_what_left(branch: Herald, tmp_path: Path) -> None:
     with branch.visit("/departures", viewport=sizes, color_scheme="dark", java_script_enabled=False) as anna:
         assert anna.page.evaluate("document.documentElement.scrollWidth") <= 320
         anna.page.screenshot(path=tmp_path / "departures_phone.png", full_page=True)
+
+
+def test_two_sites_are_joined_in_their_administrations(sites: Callable[[str], Site], tmp_path: Path):
+    """The credential is made where rows arrive, and its secret is carried over by hand, once."""
+    branch, office = Herald(sites("branch")), Herald(sites("office"), HERALD_BRIDGE_CREDENTIALS="required")
+    with office.visit("/admin/bridge/credential/add/") as anna:
+        anna.page.fill("[name=name]", "from-branch")
+        anna.page.check("[name=may_relay]")
+        anna.page.screenshot(path=tmp_path / "credential.png", full_page=True)
+        anna.page.click("[name=_save]")
+        secret = anna.page.locator(".messagelist code").text_content() or ""
+        assert len(secret) > 30
+        anna.page.screenshot(path=tmp_path / "secret.png", full_page=True)
+        anna.open("/admin/bridge/credential/")
+        assert secret not in anna.page.content()
+
+    with branch.visit("/admin/bridge/destination/add/") as anna:
+        anna.page.fill("[name=name]", "head-office")
+        anna.page.fill("[name=host]", "127.0.0.1")
+        anna.page.fill("[name=port]", str(office.site.bridge_port))
+        anna.page.fill("[name=login]", "from-branch")
+        anna.page.fill("[name=secret]", "wrong")
+        anna.page.screenshot(path=tmp_path / "destination.png", full_page=True)
+        anna.page.click("[name=_save]")
+    with looking(branch, ONWARD, "refused") as anna:
+        expect(anna.page.locator(ONWARD)).to_contain_text("these credentials are not accepted here")
+
+    with branch.visit("/admin/bridge/destination/", color_scheme="dark") as anna:
+        anna.page.get_by_role("link", name="head-office").click()
+        expect(anna.page.locator("[name=secret]")).to_have_value("")
+        anna.page.screenshot(path=tmp_path / "destination_dark.png", full_page=True)
+        anna.page.fill("[name=secret]", secret)
+        anna.page.click("[name=_save]")
+    with looking(branch, ONWARD, "connected"):
+        pass
+    with branch.visit("/admin/bridge/destination/") as anna:
+        anna.page.check("[name=_selected_action]")
+        anna.page.select_option("[name=action]", "pause")
+        anna.page.click("[name=index]")
+        expect(anna.page.locator(".messagelist")).to_contain_text("Paused: head-office. Rows for it wait.")
+        anna.page.screenshot(path=tmp_path / "destinations.png", full_page=True)
+    with looking(branch, ONWARD, "paused"):
+        pass
+
+    with office.visit("/admin/bridge/credential/") as anna:
+        anna.page.check("[name=_selected_action]")
+        anna.page.select_option("[name=action]", "renew")
+        anna.page.click("[name=index]")
+        anna.page.screenshot(path=tmp_path / "renew.png", full_page=True)
+        anna.page.click("#content [type=submit]")
+        assert (anna.page.locator(".messagelist code").text_content() or "") not in ("", secret)

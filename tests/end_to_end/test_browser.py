@@ -218,6 +218,8 @@ ADMIN = ["", "logs/log/", "logs/log/?q=x&level=ERROR", "logs/heartbeat/", "logs/
 ADMIN += ["logs/sendermark/", "auth/user/", "auth/user/add/", "auth/user/1/change/", "auth/group/add/"]
 ADMIN += ["auth/user/1/password/", "auth/user/1/history/", "auth/user/1/delete/", "axes/accessattempt/"]
 ADMIN += ["django_q/schedule/", "django_q/schedule/add/", "django_q/success/", "bridge/bridgestatus/"]
+ADMIN += ["bridge/destination/", "bridge/destination/add/", "bridge/credential/", "bridge/credential/add/"]
+ADMIN += ["bridge/hop/", "bridge/departure/"]
 
 
 def test_no_page_of_the_administration_breaks_the_content_security_policy(herald: Herald):
