@@ -113,3 +113,11 @@ def test_a_server_of_another_kind_is_recognised_by_its_first_bytes():
 def test_a_clock_that_is_no_time_is_none(value):
     payload = b'{"herald":1,"sender":"abcdefgh","time":' + json.dumps(value).encode() + b"}"
     assert wire.Hello.parse(payload).time == 0.0
+
+
+@pytest.mark.parametrize("key", ["bridge", "name"])
+def test_no_text_gets_longer_by_being_read(key: str):
+    told = {"herald": 1, "acked": [0, 0], key: "\ud800" * 64}
+    (welcome,) = wire.Answers().feed(wire.framed(json.dumps(told).encode()))
+
+    assert len(getattr(welcome, key)) <= {"bridge": 64, "name": 200}[key]
