@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import logging
 import queue
+import secrets
 import threading
 import time
 from collections import OrderedDict
@@ -145,6 +146,11 @@ class Caller:
     line: Line
     certificate_name: str
     answer: Callable[[wire.Welcome | wire.Refusal, Conversation | None], None]
+
+
+def new_secret() -> str:
+    """Return a secret for a credential, which nobody guesses."""
+    return secrets.token_urlsafe(32)
 
 
 def secret_hash(secret: str) -> str:

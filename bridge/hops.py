@@ -6,6 +6,7 @@ this one; rows say what it has to tell. So a site that is quiet differs from one
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ QUIET_AFTER = timedelta(minutes=5)
 BEHIND_MAX = 50
 HOPS_MAX = 1_000
 STALE = timedelta(days=30)
+_ID = re.compile(r"[0-9A-Za-z_-]{8,64}")
 
 
 @dataclass(eq=False)
@@ -234,4 +236,4 @@ def _count(value: Any) -> int:
 
 
 def _is_id(value: Any) -> bool:
-    return isinstance(value, str) and 8 <= len(value) <= 64 and value.isascii()
+    return isinstance(value, str) and _ID.fullmatch(value) is not None

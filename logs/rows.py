@@ -89,6 +89,14 @@ def in_words(duration: timedelta) -> str:
     return "0 s"
 
 
+def precisely(duration: timedelta) -> str:
+    """Return a duration that may be short: `12 ms`, `1.2 s`; from a minute on as `in_words` does."""
+    seconds = duration.total_seconds()
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 59.95 else in_words(max(duration, timedelta(minutes=1)))
+
+
 def lateness(created: datetime, received: datetime) -> str:
     """Return what the two clocks say when they differ by LATE or more, else nothing."""
     delay = received - created
@@ -227,16 +235,18 @@ LABELS = IDS | {
     "relativecreated": "Since start (ms)",
     "extra": "Extra",
     "peer": "From address",
-    "origin": "Came through",
-    "flags": "Mended by herald",
+    "flags": "Changed by herald",
     "id": "Number",
 }
 _ORDER = ("message", "exc_text", "stack_info", "extra", "created", "received", "levelname", *IDS)
-_BLOCKS = frozenset({"message", "exc_text", "stack_info", "extra", "args", "exc_info", "origin"})
+_BLOCKS = frozenset({"message", "exc_text", "stack_info", "extra", "args", "exc_info"})
 
 
 def details(row: Mapping[str, Any], limit: int | None = DETAIL_MAX) -> list[Detail]:
-    """Return every column of `row` that holds something, the long texts first, each cut to `limit` characters."""
+    """Return every column of `row` that holds something, the long texts first, each cut to `limit` characters.
+
+    But for `origin`, which `logs.path` tells in words.
+    """
     names = [*_ORDER, *(name for name in LABELS if name not in _ORDER)]
     texts = ((name, _text(name, row)) for name in names)
     return [_detail(name, text, row, limit) for name, text in texts if text]

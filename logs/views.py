@@ -13,7 +13,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from logs import search, tail
+from logs import path, search, tail
 from logs.models import HeartBeat, Level
 from logs.rows import details, empty_line, in_words, inert, line
 from logs.search import IDS, PAGE_ROWS, PAGE_ROWS_MAX, RANGES, Filter, FilterError, Page
@@ -79,6 +79,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "newer": _link(wanted, after=page.newer),
         "nothing": _nothing(wanted, page, now),
         "empty_line": empty_line(),
+        "empty_step": path.EMPTY,
         "bridge": {"host": settings.BRIDGE_HOST, "port": settings.BRIDGE_PORT},
     }
     return render(request, "logs/index.html", context | _form(request.GET))
@@ -162,14 +163,16 @@ def _silence(wanted: Filter, now: datetime) -> str:
 def show(request: HttpRequest, number: int) -> HttpResponse:
     """Everything of one row, nothing cut."""
     row = _row_or_404(request, number)
-    return render(request, "logs/row_page.html", {"line": line(row), "details": details(row, limit=None)})
+    context = {"line": line(row), "details": details(row, limit=None), "path": path.steps(row)}
+    return render(request, "logs/row_page.html", context)
 
 
 @require_safe
 def show_json(request: HttpRequest, number: int) -> HttpResponse:
     """The details of one row for a page that opens it in place; long texts are cut."""
     row = _row_or_404(request, number)
-    return JsonResponse({"details": [detail.as_dict() for detail in details(row)]})
+    told = {"details": [each.as_dict() for each in details(row)], "path": [each.as_dict() for each in path.steps(row)]}
+    return JsonResponse(told)
 
 
 def _row_or_404(request: HttpRequest, number: int) -> search.Row:

@@ -132,3 +132,24 @@ def test_at_a_start_nobody_is_connected(now: datetime):
     hops.forget_connections()
 
     assert not Hop.objects.get().connected
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["🙂" * 200, "Zürich " * 28, "\x1b" * 200])
+def test_whatever_a_bridge_is_called_it_fits_its_column(now: datetime, name: str):
+    known = Hops()
+    heard = known.hear(hello("b" * 32, name), "10.0.0.7")
+    heard.beat({"behind": [{"bridge": "c" * 32, "name": name, "newest_beat": now.isoformat()}]}, now)
+    known.save("own")
+
+    assert [len(hop.name) <= 200 for hop in Hop.objects.all()] == [True, True]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("bridge", ["\0" * 8, "short", "x" * 65, "ümlaut-ümlaut", 7, None, "two words", "line\nend!"])
+def test_what_is_no_id_of_a_bridge_is_not_kept(now: datetime, bridge: object):
+    known = Hops()
+    known.hear(hello("b" * 32), "10.0.0.7").beat({"behind": [{"bridge": bridge, "name": "x"}]}, now)
+    known.save("own")
+
+    assert [hop.name for hop in Hop.objects.all()] == ["near"]

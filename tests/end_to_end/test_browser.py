@@ -3,70 +3,23 @@
 from __future__ import annotations
 
 import logging
-import logging.handlers
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import CHROMIUM, Visitor, visitor
+from tests.browser import CHROMIUM
 from tests.corpus import entries
-from tests.end_to_end.conftest import Running, Site
+from tests.end_to_end.conftest import Site
+from tests.end_to_end.herald import Herald
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.timeout(300),
     pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not there: apt-get install chromium"),
 ]
-
-NAME, PASSWORD = "admin", "correct horse battery"
-MAKE_ACCOUNT = f"""
-from django.contrib.auth import get_user_model
-get_user_model().objects.create_superuser({NAME!r}, password={PASSWORD!r})
-"""
-
-
-class Herald:
-    """A running herald, and a way to send it records as an application does."""
-
-    def __init__(self, site: Site) -> None:
-        self.site = site
-        done = site.manage("shell", "-v0", "-c", MAKE_ACCOUNT)
-        assert done.returncode == 0, done.stderr
-        self.web = site.start_web()
-        self.bridge: Running = site.start_bridge()
-        self.login: Any = None
-
-    def restart_web(self) -> None:
-        self.web.stop()
-        self.web = self.site.start_web()
-
-    def send(self, *messages: str, system: str, level: int = logging.INFO) -> None:
-        handler = logging.handlers.SocketHandler("127.0.0.1", self.site.bridge_port)
-        for message in messages:
-            record = logging.makeLogRecord(
-                {"msg": message, "levelno": level, "levelname": logging.getLevelName(level), "name": "test"}
-            )
-            record.SYSTEM_ID = system
-            handler.emit(record)
-        handler.close()
-
-    @contextmanager
-    def visit(self, path: str, **options: object) -> Iterator[Visitor]:
-        """Open a page as somebody who has logged in; at the end the browser must have had nothing to complain about."""
-        with visitor(self.site.web, storage_state=self.login, **options) as found:
-            if self.login is None:
-                found.log_in(NAME, PASSWORD, path)
-                self.login = found.context.storage_state()
-            else:
-                found.open(path)
-            yield found
-            assert found.complaints == []
 
 
 @pytest.fixture(scope="module")
@@ -244,7 +197,7 @@ def test_no_page_is_wider_than_the_window(herald: Herald, width: int):
     herald.send("wide " + "word" * 200, system="s" * 150)
     herald.site.wait_for_rows(1, "system_id = %s", "s" * 150)
     with herald.visit("/", viewport={"width": width, "height": 700}) as anna:
-        for path in ("/", "/?system_id=" + "s" * 150, "/password", "/status"):
+        for path in ("/", "/?system_id=" + "s" * 150, "/password", "/status", "/departures"):
             anna.open(path)
             assert anna.page.evaluate("document.documentElement.scrollWidth") <= width, path
 
@@ -265,6 +218,8 @@ ADMIN = ["", "logs/log/", "logs/log/?q=x&level=ERROR", "logs/heartbeat/", "logs/
 ADMIN += ["logs/sendermark/", "auth/user/", "auth/user/add/", "auth/user/1/change/", "auth/group/add/"]
 ADMIN += ["auth/user/1/password/", "auth/user/1/history/", "auth/user/1/delete/", "axes/accessattempt/"]
 ADMIN += ["django_q/schedule/", "django_q/schedule/add/", "django_q/success/", "bridge/bridgestatus/"]
+ADMIN += ["bridge/destination/", "bridge/destination/add/", "bridge/credential/", "bridge/credential/add/"]
+ADMIN += ["bridge/hop/", "bridge/departure/"]
 
 
 def test_no_page_of_the_administration_breaks_the_content_security_policy(herald: Herald):

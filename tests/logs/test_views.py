@@ -5,6 +5,7 @@ from datetime import timedelta
 from html import unescape
 from typing import Any
 
+import orjson
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection
@@ -14,6 +15,7 @@ from django.utils import timezone
 from django.utils.html import escape
 
 from logs.models import Log
+from logs.path import Step
 from logs.rows import Line, inert
 from logs.search import Filter
 from logs.store import append
@@ -218,6 +220,30 @@ def test_the_details_of_a_row_are_cut(anna: Client):
 
     assert (found[0]["name"], found[0]["cut"]) == ("message", True)
     assert len(found[0]["text"]) < 20_000
+
+
+def test_the_way_of_a_row_is_told_in_place_and_on_its_page(anna: Client):
+    hop = {"bridge": "b-id", "name": HOSTILE[0], "received": "2026-11-22T12:00:00+00:00", "redacted": ["args dropped"]}
+    append([record("x", origin=orjson.dumps([hop]).decode(), flags="redacted"), record("direct")])
+    number = Log.objects.get(message="x").id
+
+    page = text(anna.get(f"/logs/{number}"))
+    told = anna.get(f"/logs/{number}.json").json()["path"]
+
+    assert [step["name"] for step in told] == [HOSTILE[0], "this bridge"]
+    assert told[0]["removed"] == "removed before it left: args dropped"
+    assert escape(HOSTILE[0]) in page
+    assert HOSTILE[0] not in page
+    assert page.count('<li class="step">') == 2
+    assert anna.get(f"/logs/{number + 1}.json").json()["path"] == []
+    assert "Came through" not in text(anna.get(f"/logs/{number + 1}"))
+
+
+def test_the_template_for_steps_fills_the_values_a_step_has(anna: Client):
+    append([record("x")])
+    template = text(anna.get("/")).partition('<template id="step-template">')[2].partition("</template>")[0]
+
+    assert set(re.findall(r'data-step="(\w+)"', template)) == Step.__annotations__.keys()
 
 
 @pytest.mark.parametrize("path", ["/logs/1", "/logs/1.json", "/logs/99999999999999999999999"])
