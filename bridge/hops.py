@@ -24,6 +24,8 @@ BEAT_SYSTEM = "herald.hop"
 BEAT_EVERY = timedelta(seconds=30)
 SILENT_AFTER = timedelta(seconds=95)
 """Three beats have not come, and the third has had its time."""
+SILENT_BEHIND_AFTER = timedelta(seconds=285)
+"""One that is heard of through others: each of them tells it with its own next beat."""
 QUIET_AFTER = timedelta(minutes=5)
 """A bridge that beats, but has sent no row for so long, is quiet."""
 BEHIND_MAX = 50
@@ -205,12 +207,12 @@ def state_of(hop: Hop, now: datetime) -> HopState:
     """Return how a bridge is.
 
     Stopped: it said goodbye. Gone: its connection broke without a word, so it was killed, or the tunnel is down. Silent:
-    the connection stands, but no beat has come for 95 s. Quiet: it beats, and has nothing to tell.
+    the connection stands, but no beat has come for 95 s (285 s, through others). Quiet: it beats, and has nothing to tell.
     """
     if hop.said_goodbye:
         return HopState.STOPPED
     beat = hop.newest_beat
-    is_alive = beat is not None and now - beat <= SILENT_AFTER
+    is_alive = beat is not None and now - beat <= (SILENT_BEHIND_AFTER if hop.via else SILENT_AFTER)
     if not hop.connected:
         return HopState.GONE
     if not is_alive:

@@ -39,6 +39,13 @@ def test_the_state_of_a_bridge_is_told_by_its_connection_its_beats_and_its_rows(
     assert state_of(hop, now) is state
 
 
+@pytest.mark.parametrize(("beat", "state"), [(285, HopState.QUIET), (286, HopState.SILENT)])
+def test_a_bridge_behind_others_has_the_time_that_its_beats_take_through_them(
+    now: datetime, beat: int, state: HopState
+):
+    assert state_of(Hop(connected=True, via="middle", newest_beat=now - beat * SECOND), now) is state
+
+
 def heard(**changes: Any) -> Heard:
     return Heard(**{"bridge": "b" * 32, "name": "near", "peer": "10.0.0.1", "level": 50, **changes})
 
