@@ -17,6 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 from django.conf import settings
@@ -115,6 +116,12 @@ class Conversation:
     heard: Heard | None = None
     last: Mark = store.NOWHERE
     is_over: bool = False
+
+    def reader(self, received: datetime) -> Callable[[bytes], Record]:
+        """Return what makes records of payloads that were received together; see `to_record`."""
+        if self.heard is None and self.claim is None:
+            return partial(to_record, received=received, peer=self.line.peer)
+        return partial(self.to_record, received=received)
 
     def to_record(self, payload: bytes, received: datetime) -> Record:
         """Return the record in `payload`; raises Rejected."""

@@ -25,8 +25,7 @@ WINDOW_BYTES = 8_388_608
 """What may be on its way without an acknowledgement, in bytes."""
 RETRY_FIRST = 0.15
 RETRY_LONGEST = 30.0
-STEADY_SECONDS = 5.0
-"""A connection that has lasted so long lets the next back-off begin anew."""
+"""The pause before the next connection grows so far; one that brought an acknowledgement lets it begin anew."""
 
 CONNECTING = "connecting"
 CONNECTED = "connected"
@@ -119,6 +118,7 @@ class Sender:
         self._retry_longest = retry_longest
         self._silence_seconds = silence_seconds
         self._drain_until: float | None = None
+        self._was_answered = False
         self._says_goodbye = True
         self._reconnect = False
         self._waker, self._alarm = os.pipe()
@@ -152,18 +152,20 @@ class Sender:
         delay = RETRY_FIRST
         try:
             while not self._is_over():
-                begun = time.monotonic()
                 self._change(CONNECTING, "")
+                self._was_answered = False
                 try:
                     self._converse()
                     return
                 except Trouble as trouble:
+                    # Who is refused again and again, as another of the same name is, must not come ever faster.
+                    self._was_answered &= trouble.state == LOST
                     if self._reconnect:
                         self._reconnect, delay = False, RETRY_FIRST
                         continue
-                    if trouble.state == LOST and time.monotonic() - begun > STEADY_SECONDS:
-                        delay = RETRY_FIRST
                     self._change(trouble.state, trouble.text)
+                if self._was_answered:
+                    delay = RETRY_FIRST
                 self._pause(delay * (0.5 + random.random() / 2))  # noqa: S311 (it only keeps senders apart)
                 delay = min(2 * delay, self._retry_longest)
         finally:
@@ -346,6 +348,7 @@ class _Conversation:
                 self._land(answer)
 
     def _land(self, ack: wire.Ack) -> None:
+        self._sender._was_answered = True
         while self._flying and self._flying[0][0] <= ack.acked:
             self._flying_bytes -= self._flying.popleft()[1]
         self._buffer.acknowledge(ack)
