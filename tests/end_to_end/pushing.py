@@ -2,13 +2,14 @@
 
 A program of its own, `python -m tests.end_to_end.pushing PORT SYSTEM COUNT ORACLE`. It ends when everything is
 acknowledged: with 0, or with 1 when a record was rejected. Each line of ORACLE is a number and the digest of its message.
+The last record is sent when the file that `last_goes` makes is there: so whoever kills bridges meanwhile is not too late.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from pathlib import Path
 from secrets import token_hex
@@ -39,7 +40,8 @@ class Numbers(sender.Buffer):
     What was acknowledged is never sent again, whatever a welcome says: a bridge that has lost it is found out.
     """
 
-    def __init__(self, system: str, count: int, oracle: TextIO) -> None:
+    def __init__(self, system: str, count: int, oracle: TextIO, go: Path | None = None) -> None:
+        self._go = go
         self.sender = token_hex(16)
         self.rejected = 0
         self._system = system
@@ -54,12 +56,15 @@ class Numbers(sender.Buffer):
 
     def read(self, bytes_max: int) -> list[tuple[wire.Sequence, bytes]]:
         found: list[tuple[wire.Sequence, bytes]] = []
-        while bytes_max > 0 and self._next <= self._count:
+        while bytes_max > 0 and self._next <= self._count and self._may_go():
             body = payload(self._system, self._next)
             found.append(((0, self._next), body))
             bytes_max -= len(body)
             self._next += 1
         return found
+
+    def _may_go(self) -> bool:
+        return self._next < self._count or self._go is None or self._go.exists()
 
     def acknowledge(self, ack: wire.Ack) -> None:
         self.rejected += len(ack.rejected) + ack.more
@@ -89,10 +94,20 @@ def sender_of(port: int, buffer: Numbers, name: str = "", **limits: Any) -> send
     return found
 
 
+def go_file(oracle: Path) -> Path:
+    return oracle.with_suffix(".go")
+
+
+def last_goes(oracles: Iterable[Path]) -> None:
+    """Let senders send their last record."""
+    for oracle in oracles:
+        go_file(oracle).touch()
+
+
 def push(port: int, system: str, count: int, oracle: Path) -> int:
     """Push until everything is acknowledged; return how many records were rejected."""
     with oracle.open("w") as file:
-        buffer = Numbers(system, count, file)
+        buffer = Numbers(system, count, file, go_file(oracle))
         sender_of(port, buffer, system).run()
         return buffer.rejected
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import PATIENCE, Running, Site
+from tests.end_to_end.pushing import last_goes
 
 STARTS_KILLED = 0.12
 """Part of the kills that hit a bridge while it starts."""
@@ -25,11 +26,16 @@ def rows_of_senders(site: Site) -> int:
 
 
 def start_pushing(
-    site: Site, directory: Path, systems: Sequence[str], each: int
+    site: Site, directory: Path, systems: Sequence[str], each: int, *, hold_last: bool = False
 ) -> tuple[list[Running], dict[str, Path]]:
-    """Start a sender for each system; return the processes, and where each writes down what was acknowledged."""
+    """Start a sender for each system; return the processes, and where each writes down what was acknowledged.
+
+    With `hold_last` each keeps its last record until `pushing.last_goes` is called.
+    """
     directory.mkdir(exist_ok=True)
     oracles = {system: directory / f"{system}.oracle" for system in systems}
+    if not hold_last:
+        last_goes(oracles.values())
     module = "tests.end_to_end.pushing"
     pushing = [
         site.launch([sys.executable, "-m", module, str(site.bridge_port), system, str(each), str(oracle)])

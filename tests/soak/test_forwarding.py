@@ -12,6 +12,7 @@ import pytest
 
 from tests.end_to_end.conftest import Running, Site
 from tests.end_to_end.judge import first_difference, judge_site
+from tests.end_to_end.pushing import last_goes
 from tests.end_to_end.storm import rage, rows_of_senders, start_pushing, wait_for_end
 from tests.end_to_end.test_forwarding import FORWARDED, Make, join, wait_until
 
@@ -33,8 +34,9 @@ def test_a_chain_of_which_any_is_killed_60_times_has_the_same_everywhere(sites: 
     chain = list(running)
     for near, far in pairwise(chain):
         join(near, far)
-    pushing, oracles = start_pushing(chain[0], tmp_path / "oracles", ["push-one", "push-two"], 100_000)
+    pushing, oracles = start_pushing(chain[0], tmp_path / "oracles", ["push-one", "push-two"], 100_000, hold_last=True)
     storm = rage(running, 60, lambda: rows_of_senders(chain[-1]), 200_000, random.Random())
+    last_goes(oracles.values())
     wait_for_end(pushing)
     wait_until(lambda: rows_of_senders(chain[-1]) >= 200_000, CATCH_UP_SECONDS)
     print(f"\n{storm}; 200,000 records over {len(names)} bridges")
