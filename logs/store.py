@@ -191,7 +191,7 @@ def _rows_as_text(records: Iterable[Record]) -> list[tuple[Any, ...]]:
         if record[1] is not received:
             received = record[1]
             text = _text(received)
-        rows.append((_text(record[0]), text, *record[2:]))
+        rows.append((_text(record[0]), text) + record[2:])  # noqa: RUF005 (a third quicker than unpacking)
     return rows
 
 
