@@ -212,6 +212,8 @@ TEMPLATES = [
     }
 ]
 
+GRAPH_QL_PAGE = False
+
 LANGUAGE_CODE = "en"
 USE_I18N = True
 USE_TZ = True
