@@ -70,7 +70,7 @@ class Log(models.Model):
 
     class Meta:
         verbose_name = "log"
-        default_permissions = ("view", "delete")
+        default_permissions = ("add", "view", "delete")
         indexes = [
             models.Index(fields=["created", "id"], name="logs_log_created"),
             models.Index(fields=["system_id", "id"], name="logs_log_system"),

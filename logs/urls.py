@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from logs import views
+from logs import old_addresses, views
 from logs.live import LogSocket
 
 app_name = "logs"
@@ -12,5 +12,9 @@ urlpatterns = [
     path("", views.index, name="index"),
     path("logs/<int:number>", views.show, name="row"),
     path("logs/<int:number>.json", views.show_json, name="row_json"),
+    path("angular/list", old_addresses.list_rows, name="old_list"),
+    path("angular/options", old_addresses.list_options, name="old_options"),
+    path("hello", old_addresses.hello, name="hello"),
+    path("hello_to_ps_basic_logger", old_addresses.hello_to_the_log, name="hello_to_the_log"),
 ]
 websocket_urlpatterns = [path("ws/logs", LogSocket.as_asgi())]

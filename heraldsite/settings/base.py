@@ -188,6 +188,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "heraldsite.tokens.TokenLogin",
     "heraldsite.access.LoginRequired",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -211,6 +212,8 @@ TEMPLATES = [
         },
     }
 ]
+
+GRAPH_QL_PAGE = False
 
 LANGUAGE_CODE = "en"
 USE_I18N = True
