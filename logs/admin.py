@@ -17,7 +17,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from logs import search
-from logs.models import HeartBeat, Level, Log, LogCount, ReaderPosition, SenderMark
+from logs.models import HeartBeat, Level, Log, LogCount, ReaderPosition, SeenValue, SenderMark
 from logs.rows import in_words, inert, short
 from logs.search import Filter, FilterError
 from logs.templatetags.logs import codes
@@ -207,3 +207,15 @@ class SenderMarkAdmin(ReadOnlyAdmin):
     list_display = ("sender", "high", "low", "updated")
     search_fields = ("sender",)
     ordering = ("sender",)
+
+
+@admin.register(SeenValue)
+class SeenValueAdmin(ReadOnlyAdmin):
+    list_display = ("field", "shown")
+    list_filter = ("field",)
+    search_fields = ("value",)
+    ordering = ("field", "value")
+
+    @admin.display(description="value", ordering="value")
+    def shown(self, row: SeenValue) -> SafeString:
+        return codes(short(row.value, 200) or "(more than are kept)")

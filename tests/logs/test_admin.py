@@ -102,7 +102,7 @@ def test_a_retired_system_may_be_deleted_and_none_added(chief: Client):
     assert not HeartBeat.objects.exists()
 
 
-@pytest.mark.parametrize("model", ["logcount", "readerposition", "sendermark"])
+@pytest.mark.parametrize("model", ["logcount", "readerposition", "seenvalue", "sendermark"])
 def test_what_herald_keeps_for_itself_is_only_shown(chief: Client, model: str):
     append([record("x")])
 
