@@ -176,10 +176,11 @@ class StoreState(models.Model):
     """The one row of what the store must remember beside the rows.
 
     `tx_offset` is added to PostgreSQL's transaction ids so that they keep growing when a restored cluster
-    begins to count anew.
+    begins to count anew. Of the time before `pruned_to`, rows or minute counts have been deleted.
     """
 
     tx_offset = models.BigIntegerField(default=0)
+    pruned_to = models.DateTimeField(null=True)
 
     class Meta:
         default_permissions = ()
