@@ -120,6 +120,23 @@ class LogCount(models.Model):
         return f"{self.minute:%Y-%m-%d %H:%M} {self.system_id} {self.level}: {self.count}"
 
 
+class SeenValue(models.Model):
+    """A value that a field of Log has had. Kept by `logs.seen`, which also says what an empty one stands for."""
+
+    field = models.CharField(max_length=40)
+    value = models.CharField(max_length=ID_MAX)
+    folded = models.CharField(max_length=ID_MAX, help_text="The value as logs.query.fold makes it.")
+
+    class Meta:
+        verbose_name = "seen value"
+        default_permissions = ("view",)
+        constraints = [models.UniqueConstraint(fields=["field", "value"], name="logs_seenvalue_key")]
+        indexes = [models.Index(fields=["field", "folded"], name="logs_seenvalue_folded")]
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.value}"
+
+
 class SenderMark(models.Model):
     """The highest sequence number of an acknowledged sender up to which everything is stored.
 
@@ -160,10 +177,11 @@ class StoreState(models.Model):
     """The one row of what the store must remember beside the rows.
 
     `tx_offset` is added to PostgreSQL's transaction ids so that they keep growing when a restored cluster
-    begins to count anew.
+    begins to count anew. Of the time before `pruned_to`, rows or minute counts have been deleted.
     """
 
     tx_offset = models.BigIntegerField(default=0)
+    pruned_to = models.DateTimeField(null=True)
 
     class Meta:
         default_permissions = ()

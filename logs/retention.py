@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import F
 
-from logs.models import LogCount, ReaderPosition
+from logs.models import Log, LogCount, ReaderPosition, StoreState
 from logs.tail import Position
 
 _OLDEST = "SELECT max(id) FROM (SELECT id FROM logs_log ORDER BY id LIMIT %s) AS oldest"
@@ -35,6 +35,7 @@ def prune(
     only when they fill a whole chunk.
     """
     gone = 0
+    _note(before)
     while not stop():
         deleted = _prune_chunk(before, before - patience, chunk)
         if not deleted:
@@ -56,6 +57,7 @@ def prune_read(
         if last is None:
             break
         with transaction.atomic(), connection.cursor() as cursor:
+            _note(Log.objects.filter(id=last).values_list("received", flat=True).first())
             cursor.execute(f"DELETE FROM logs_log WHERE id <= %s AND {up_to}", [last, *_values(position)])  # noqa: S608
             deleted = int(cursor.rowcount)
         if not deleted:
@@ -63,6 +65,15 @@ def prune_read(
         gone += deleted
         time.sleep(pause)
     return gone
+
+
+def _note(pruned_to: datetime | None) -> None:
+    """Remember that the minute counts from before this moment are no longer those of the rows that are there."""
+    if pruned_to is None:
+        return
+    state, _ = StoreState.objects.get_or_create(id=1)
+    if state.pruned_to is None or state.pruned_to < pruned_to:
+        StoreState.objects.filter(id=1).update(pruned_to=pruned_to)
 
 
 def _oldest(chunk: int) -> int | None:

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any, TypedDict
+from urllib.parse import urlencode
 
 import orjson
 
-from logs.search import IDS, Filter
+from logs.query import term
+from logs.query.fields import NAMES, Kind
 
 LINE_MAX = 1_000
 DETAIL_MAX = 16_000
@@ -207,7 +209,16 @@ class Detail:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-LABELS = IDS | {
+# The ids by which a record says whose it is.
+_IDS = {
+    "system_id": "System",
+    "sub_system_id": "Host",
+    "sub_sub_system_id": "Part",
+    "produkt_id": "Product",
+    "user_spec_1": "User 1",
+    "user_spec_2": "User 2",
+}
+LABELS = _IDS | {
     "message": "Message",
     "exc_text": "Traceback",
     "stack_info": "Stack",
@@ -238,7 +249,7 @@ LABELS = IDS | {
     "flags": "Changed by herald",
     "id": "Number",
 }
-_ORDER = ("message", "exc_text", "stack_info", "extra", "created", "received", "levelname", *IDS)
+_ORDER = ("message", "exc_text", "stack_info", "extra", "created", "received", "levelname", *_IDS)
 _BLOCKS = frozenset({"message", "exc_text", "stack_info", "extra", "args", "exc_info"})
 
 
@@ -254,9 +265,14 @@ def details(row: Mapping[str, Any], limit: int | None = DETAIL_MAX) -> list[Deta
 
 def _detail(name: str, text: str, row: Mapping[str, Any], limit: int | None) -> Detail:
     cut = limit is not None and len(text) > limit
-    query = Filter(**{name: row[name]}).to_querystring() if name in IDS else ""
+    query = "" if name in _BLOCKS or not _is_shared(name) else urlencode({"q": term(NAMES[name].name, row[name])})
     shown = short(text, limit) if limit is not None else inert(text)
     return Detail(name, LABELS[name], shown, block=name in _BLOCKS, cut=cut, query=query)
+
+
+def _is_shared(name: str) -> bool:
+    """Whether rows can be asked for that have the same value in this column."""
+    return name != "id" and NAMES[name].kind in (Kind.TEXT, Kind.WHOLE)
 
 
 def _text(name: str, row: Mapping[str, Any]) -> str:

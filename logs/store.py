@@ -1,7 +1,7 @@
 """The only writer of log rows.
 
-A batch is one transaction: the rows, the signs of life they are, their minute counts, and the marks of
-acknowledged senders become visible together or not at all. The path is executemany on SQLite and COPY on
+A batch is one transaction: the rows, the signs of life they are, their minute counts, the values seen in them, and the
+marks of acknowledged senders become visible together or not at all. The path is executemany on SQLite and COPY on
 PostgreSQL, through Django's connection and without the ORM.
 """
 
@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.db import connection, transaction
 
+from logs import seen
 from logs.models import HeartBeat, Level, SenderMark
 from logs.record import Record
 
@@ -86,6 +87,7 @@ def append(records: Sequence[Record], *, marks: Mapping[str, Move] | None = None
                 _insert(records)
                 _beat(told, systems)
                 _count(told, systems)
+                seen.remember(records)
                 _admission.accept(systems)
     except _Elsewhere:
         # Read only now: within the transaction the marks that could be moved were already where they shall be.

@@ -243,7 +243,7 @@ class Histogram(graphene.ObjectType):
     seconds = graphene.Float(required=True, description="How long each stretch is.")
     buckets = graphene.List(graphene.NonNull(Bucket), required=True)
     kind = graphene.Field(Kind, required=True)
-    complete = graphene.Boolean(required=True, description="False: older rows of the time asked for are not counted.")
+    complete = graphene.Boolean(required=True, description="False: the numbers are estimated from a sample.")
 
 
 class System(graphene.ObjectType):

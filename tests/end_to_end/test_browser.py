@@ -162,16 +162,16 @@ def test_everything_can_be_done_from_the_keyboard(herald: Herald):
         keys.press("/")
         keys.type("SECOND")
         keys.press("Enter")
-        anna.page.wait_for_url("**text=SECOND*")
+        anna.page.wait_for_url("**SECOND*")
         assert anna.messages == ["second"]
+        assert anna.page.locator("#query").input_value() == 'system:"keys" SECOND'
 
 
 def test_without_javascript_the_page_is_a_plain_page(herald: Herald):
     herald.send("plain good", "plain bad", system="plain", level=logging.ERROR)
     herald.site.wait_for_rows(2, "system_id = %s", "plain")
     with herald.visit("/?system_id=plain", java_script_enabled=False) as anna:
-        anna.page.fill("[name=text]", "good")
-        anna.page.select_option("[name=level]", "ERROR")
+        anna.page.fill("[name=q]", "system:plain level:>=error GOOD")
         anna.page.get_by_role("button", name="Search").click()
 
         assert anna.messages == ["plain good"]
@@ -179,6 +179,47 @@ def test_without_javascript_the_page_is_a_plain_page(herald: Herald):
         anna.page.get_by_role("link", name="Everything of this record").click()
         expect(anna.page.locator("[data-name=message]")).to_contain_text("plain good")
         assert anna.page.get_by_role("button", name="Pause").count() == 0
+
+        anna.open("/")
+        anna.page.get_by_text("How to ask").click()
+        anna.page.get_by_role("link", name="level:>=ERROR", exact=True).click()
+        assert "plain bad" in anna.messages
+
+
+def test_what_is_no_query_is_searched_for_and_followed_as_text(herald: Herald):
+    with herald.visit("/") as anna:
+        anna.page.fill("[name=q]", "Refused: (again")
+        anna.page.keyboard.press("Enter")
+        anna.wait_for_live()
+        herald.send("it was refused: (again and again)", "other", system="text")
+
+        expect(anna.page.get_by_text("it was refused: (again and again)")).to_be_visible()
+        assert anna.messages == ["it was refused: (again and again)"]
+        expect(anna.page.locator("#misread")).to_contain_text("This is no query, so it was searched for as it stands.")
+        expect(anna.page.locator("#misread mark")).to_have_text("Refused")
+        assert anna.page.locator("#query").get_attribute("aria-describedby") == "misread"
+
+
+def test_a_live_page_shows_what_its_query_selects_and_nothing_else(herald: Herald):
+    with herald.visit('/?q=system:LIVELY (level:>=ERROR OR "wanted") -unwanted&last=15m') as anna:
+        anna.wait_for_live()
+        herald.send("wanted calm", "calm", "unwanted", system="lively")
+        herald.send("bad", system="Lively", level=logging.ERROR)
+
+        expect(anna.page.locator("#rows .row")).to_have_count(2)
+        assert anna.messages == ["bad", "wanted calm"]
+
+
+def test_a_quick_range_and_a_time_exclude_each_other(herald: Herald):
+    herald.send("then", system="times")
+    herald.site.wait_for_rows(1, "system_id = %s", "times")
+    with herald.visit("/?q=system:times&since=2020-01-01T00:00Z") as anna:
+        assert anna.messages == ["then"]
+        anna.page.select_option("[name=last]", "1h")
+        anna.page.get_by_role("button", name="Search").click()
+        anna.page.wait_for_url("**last=1h*")
+        assert "since" not in anna.page.url
+        assert anna.messages == ["then"]
 
 
 def test_whoever_is_logged_out_is_told_so(herald: Herald):
@@ -197,7 +238,15 @@ def test_no_page_is_wider_than_the_window(herald: Herald, width: int):
     herald.send("wide " + "word" * 200, system="s" * 150)
     herald.site.wait_for_rows(1, "system_id = %s", "s" * 150)
     with herald.visit("/", viewport={"width": width, "height": 700}) as anna:
-        for path in ("/", "/?system_id=" + "s" * 150, "/password", "/status", "/departures"):
+        for path in (
+            "/",
+            "/?system_id=" + "s" * 150,
+            "/?q=(" + "w" * 150,
+            "/?sort=time",
+            "/password",
+            "/status",
+            "/departures",
+        ):
             anna.open(path)
             assert anna.page.evaluate("document.documentElement.scrollWidth") <= width, path
 

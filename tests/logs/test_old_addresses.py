@@ -175,7 +175,7 @@ def test_the_list_neither_counts_nor_skips(anna: Client):
 
 
 def test_a_list_that_ran_out_of_time_says_so(anna: Client, settings, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(searching, "_FIRST_SPAN", 10)
+    monkeypatch.setattr("logs.search.walk.FIRST_SLICE", 10)
     append([record(str(number)) for number in range(60)])
     settings.SEARCH_DEADLINE = timedelta(0)
 

@@ -6,9 +6,10 @@ import pytest
 from django.db.models import Sum
 
 from logs import tail
-from logs.models import Log, LogCount, ReaderPosition
+from logs.models import Log, LogCount, ReaderPosition, StoreState
 from logs.retention import prune, prune_read
 from logs.store import append
+from logs.tail import newest
 from tests.logs.records import record
 
 pytestmark = pytest.mark.django_db
@@ -95,3 +96,17 @@ def test_one_row_from_a_clock_gone_astray_does_not_end_pruning(now: datetime):
 
     assert prune(now, chunk=3, pause=0) == 5
     assert Log.objects.get().message == "future"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_is_remembered_up_to_when_something_was_deleted(now: datetime):
+    append([record(str(n), at=now - n * HOUR) for n in (3, 2, 1)])
+    prune(now - 2 * HOUR, pause=0)
+    assert StoreState.objects.get().pruned_to == now - 2 * HOUR
+
+    prune(now - 5 * HOUR, pause=0)
+    assert StoreState.objects.get().pruned_to == now - 2 * HOUR
+
+    prune_read(newest(), pause=0)
+    assert StoreState.objects.get().pruned_to == now - HOUR
+    assert not Log.objects.exists()

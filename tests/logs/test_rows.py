@@ -103,7 +103,9 @@ def test_the_details_hold_every_column_that_holds_something():
 
     assert found["lineno"].text == "0"
     assert '"a": "⟦U+202E⟧"' in found["extra"].text
-    assert found["system_id"].query == "system_id=a%26b"
+    assert found["system_id"].query == "q=system%3A%22a%26b%22"
+    assert found["lineno"].query == "q=line%3A%220%22"
+    assert found["extra"].query == found["message"].query == found["id"].query == ""
     assert not {"exc_text", "process", "origin", "taskname"} & found.keys()
 
 

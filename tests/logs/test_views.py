@@ -17,10 +17,8 @@ from django.utils.html import escape
 from logs.models import Log
 from logs.path import Step
 from logs.rows import Line, inert
-from logs.search import Filter
 from logs.store import append
 from logs.tail import newest
-from logs.views import read_as
 from tests.logs.records import Answer, record
 
 pytestmark = pytest.mark.django_db
@@ -83,15 +81,59 @@ def test_the_address_is_the_filter(anna: Client):
 def test_the_page_says_how_it_understood_the_filter(anna: Client):
     answer = anna.get("/?level=ERROR&system_id=shop&text=%3Cb%3E")
 
-    assert "level ≥ ERROR and system = shop and text contains “&lt;b&gt;”" in text(answer)
+    assert "level ≥ ERROR and system = shop and text contains &quot;&lt;b&gt;&quot;" in text(answer)
 
 
-def test_each_part_of_a_filter_is_said_in_words():
-    moment = timezone.now().replace(year=2026, month=1, day=2, hour=3, minute=4, second=5)
+def test_the_query_box_takes_the_language_and_shows_what_old_addresses_ask_for(anna: Client):
+    append([record("good"), record("bad", levelno=40), record("worse", levelno=50, system_id="till")])
 
-    said = list(read_as(Filter(level=35, until=moment, sub_system_id="web-1")))
+    assert shown(anna.get("/?q=level:>%3DERROR+-system:TILL")) == ["bad"]
+    assert shown(anna.get("/?q=bad+OR+good&last=1h")) == ["bad", "good"]
+    assert 'name="q" id="query" value="level:&gt;=ERROR system:&quot;shop&quot;"' in text(
+        anna.get("/?level=ERROR&system_id=shop")
+    )
 
-    assert said == ["level ≥ 35", "host = web-1", "up to 2026-01-02 03:04:05 UTC"]
+
+def test_a_text_that_is_no_query_is_searched_for_and_the_page_says_what_would_be_right(anna: Client):
+    append([record("ConnectionError: refused (again"), record("other")])
+
+    answer = anna.get("/?q=ConnectionError: refused (again")
+
+    assert shown(answer) == ["ConnectionError: refused (again"]
+    assert "This is no query, so it was searched for as it stands." in text(answer)
+    assert "text contains &quot;ConnectionError: refused (again&quot;" in text(answer)
+    assert "<mark>ConnectionError</mark>: refused (again" in text(answer)
+
+
+def test_what_cannot_even_be_searched_for_is_said(anna: Client):
+    answer = anna.get("/?q=" + "x" * 4_097)
+
+    assert answer.status_code == 400
+    assert "at most 4,096 are allowed" in text(answer)
+
+
+def test_the_rows_are_counted_up_to_a_cap(anna: Client, monkeypatch: pytest.MonkeyPatch):
+    append([record(str(number)) for number in range(30)])
+
+    assert '<span class="count">1 row</span>' in text(anna.get("/?q=29"))
+    assert '<span class="count">30 rows</span>' in text(anna.get("/?limit=10"))
+    monkeypatch.setattr("logs.search.numbers.COUNT_MAX", 20)
+    assert '<span class="count">20+ rows</span>' in text(anna.get("/?limit=10"))
+
+
+def test_rows_can_be_sorted_by_time_within_a_bound_that_is_said(anna: Client, monkeypatch: pytest.MonkeyPatch):
+    hour = timedelta(hours=1)
+    append([record("first"), record("came late", created=timezone.now() - 3 * hour)])
+    link = re.search(r'class="sort" href="([^"]+)"', text(anna.get("/?q=system:shop")))
+    assert link is not None
+
+    answer = anna.get(f"/{unescape(link[1])}")
+
+    assert shown(answer) == ["first", "came late"]
+    assert "sorted, not live" in text(answer)
+    assert "These are the" not in text(answer)
+    monkeypatch.setattr("logs.views.SORTED_ROWS", 1)
+    assert "These are the 1 rows that arrived last" in text(anna.get("/?sort=time"))
 
 
 @pytest.mark.parametrize(
@@ -117,7 +159,7 @@ def test_an_address_that_is_not_understood_is_answered_with_a_sentence_and_no_ro
 
 
 def test_what_was_typed_stays_in_the_form_when_it_is_not_understood(anna: Client):
-    assert 'value="a &quot;b&quot;"' in text(anna.get("/?colour=red&text=a+%22b%22"))
+    assert 'value="a &quot;b&quot;"' in text(anna.get("/?colour=red&q=a+%22b%22"))
 
 
 def test_links_lead_through_all_pages_without_a_script(anna: Client):

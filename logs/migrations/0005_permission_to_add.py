@@ -6,7 +6,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('logs', '0002_marks_of_two_halves'),
+        ('logs', '0004_pruned_to'),
     ]
 
     operations = [
