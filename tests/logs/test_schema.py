@@ -511,7 +511,7 @@ def test_a_histogram_of_too_many_rows_says_that_it_is_estimated(ask: Ask, monkey
     monkeypatch.setattr("logs.search.histograms.ROWS_MAX", 1)
     append([record(), record(), record(levelno=50)])
 
-    found = ask('{ histogram(query: "level:INFO") { complete } }')["histogram"]
+    found = ask('{ histogram(query: "hello") { complete } }')["histogram"]
 
     assert not found["complete"]
 
