@@ -6,11 +6,14 @@ from django.urls import path
 
 from logs import views
 from logs.live import LogSocket
+from logs.patterns import views as errors
 
 app_name = "logs"
 urlpatterns = [
     path("", views.index, name="index"),
     path("logs/<int:number>", views.show, name="row"),
     path("logs/<int:number>.json", views.show_json, name="row_json"),
+    path("errors", errors.index, name="errors"),
+    path("errors/<int:number>", errors.show, name="error"),
 ]
 websocket_urlpatterns = [path("ws/logs", LogSocket.as_asgi())]
