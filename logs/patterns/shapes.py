@@ -18,6 +18,7 @@ from logs.patterns.words import shape_words
 
 MESSAGE_READ = 1_000
 JSON_READ = 16_000
+NAMES_SHOWN = 20
 FIRST_LINES = 40
 """A message of several lines is known by the first that hold this many characters together."""
 TEMPLATE_MAX = 500
@@ -69,8 +70,11 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*+[A-Za-z]")
 
 def shape(message: str) -> str:
     """Return `message` with what varies replaced by `<num>`, `<id>`, `<time>` and the like, in one line."""
-    text = _said_in_json(message) if message[:1] == "{" else message
-    text = _beginning(text)
+    if message[:1] == "{" and (said := _said_in_json(message)) is not None:
+        message, names = said
+        if not message:
+            return names[:TEMPLATE_MAX]
+    text = _beginning(message)
     if "\x1b" in text:
         text = _COLOURS.sub("", text)
     if _MARKS.search(text) is not None:
@@ -94,16 +98,16 @@ def _beginning(text: str) -> str:
 _TELLING = ("message", "msg", "event", "error", "err", "exception", "reason")
 
 
-def _said_in_json(message: str) -> str:
-    """Return what a message that is a JSON object says: its text, else the names of what is in it."""
+def _said_in_json(message: str) -> tuple[str, str] | None:
+    """Return the text in a message that is a JSON object, and the names of what is in it; None for any other message."""
     if len(message) > JSON_READ or message.rstrip()[-1:] != "}":
-        return message
+        return None
     try:
         found: dict[str, Any] = orjson.loads(message)
     except orjson.JSONDecodeError:
-        return message
-    said = [found[name] for name in _TELLING if isinstance(found.get(name), str)]
-    return f"{{…}} {said[0]}" if said else f"{{{', '.join(sorted(found)[:20])}}}"
+        return None
+    texts = (found[name] for name in _TELLING if isinstance(found.get(name), str))
+    return next(texts, ""), f"{{{', '.join(sorted(found)[:NAMES_SHOWN])}}}"
 
 
 # --- Quoted values and written data structures, which hold spaces -----------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_NUMBERS = re.compile(r"v?(\d{1,18}(?:[._]\d{1,18}){0,15})", re.IGNORECASE)
+_NUMBERS = re.compile(r"v?(\d{1,18}(?:[._]\d{1,18}){0,15})(?!\d)", re.IGNORECASE)
 _SUFFIX = re.compile(
     r"[-._~]?(dev|alpha|a|beta|b|milestone|m|preview|pre|rc|c|snapshot|post|rev|r|patch|p|final|ga|release)?[-._]?(\d{0,18})"
 )

@@ -64,15 +64,19 @@ def _joins_slot(said: list[str], word: str, shaped: str) -> bool:
                 said.pop()
             said.append(_YEAR_MAY_FOLLOW + shaped)
             return True
-        if last == "<time>" or last in _DAYS:
+        if last in _DAYS:
             said[-1] = shaped
             return True
+        if last.endswith("<time>"):
+            said[-1] = last[:-6] + shaped  # a day and its time
+            return True
     if shaped.startswith("<num>"):
-        if last[:1] == _YEAR_MAY_FOLLOW or (last == "<time>" and _OFFSET.match(word) is not None):
-            said[-1] = shaped.replace("<num>", "<time>", 1)
+        behind = shaped[5:]
+        if last[:1] == _YEAR_MAY_FOLLOW or (last.endswith("<time>") and _OFFSET.match(word) is not None):
+            said[-1] = last + behind
             return True
         if last in _MONTHS and len(said) > 1 and said[-2] == "<num>":
-            said[-2:] = [shaped.replace("<num>", "<time>", 1)]  # 22 Nov 2026
+            said[-2:] = ["<time>" + behind]  # 22 Nov 2026
             return True
     if said[-1] in (shaped.rstrip(",;") + ",", shaped.rstrip(",;") + ";"):
         said[-1] = shaped  # one more of a list
