@@ -74,10 +74,14 @@ def read_on(reader: Reader, limit: int = READ_ROWS) -> int:
 
 def _is_still_at(name: str, position: Position) -> bool:
     """Whether nobody has moved the reader; nobody will, until this transaction ends."""
-    # SQLite has one writer at a time, and its transactions begin as writers. Two that store a reader's very first
-    # position meet at its unique name, and one of them begins anew.
-    found = ReaderPosition.objects.select_for_update().filter(name=name).values_list("position", flat=True).first()
-    return (Position.parse(found) if found else Position.START) == position
+    # SQLite has one writer at a time, and its transactions begin as writers.
+    position_of = ReaderPosition.objects.select_for_update().filter(name=name).values_list("position", flat=True)
+    found = position_of.first()
+    if found is None:
+        # Of two that begin at the same time the second one waits here for the first, and then sees how far that came.
+        ReaderPosition.objects.get_or_create(name=name, defaults={"position": str(Position.START)})
+        found = position_of.get()
+    return Position.parse(found) == position
 
 
 @dataclass(frozen=True, slots=True)
