@@ -54,7 +54,9 @@ def pattern_of(message: str, exc_text: str = "", *, own_roots: tuple[str, ...] =
     return Pattern(_key(template, where), template, where.exception, where.frame)
 
 
-_SLOTS = re.compile(r"(?:<(?:num|id|ip|host|email|url|path|time|duration|size|version|address|value|data)>[,;]? ?)++")
+SLOTS = "num|id|ip|host|email|url|path|time|duration|size|version|address|value|data"
+"""What stands for what varies, between angle brackets."""
+_SLOTS = re.compile(rf"(?:<(?:{SLOTS})>[,;]? ?)++")
 
 
 def _key(template: str, where: Raised) -> str:

@@ -12,11 +12,12 @@ from django.conf import settings
 
 from logs.models import Pattern
 from logs.patterns import tracebacks
+from logs.patterns.shapes import SLOTS
 from logs.patterns.state import HOURS, hour_of
 from logs.rows import in_words, inert, iso, severity, short
 from logs.search import Filter
 
-_SLOT = re.compile(r"<[a-z]+>|<[\w.]+ …>")
+_SLOT = re.compile(rf"<(?:{SLOTS})>|<[\w.]+ …>")
 _LITERAL_LEAST = 3
 
 
@@ -36,7 +37,7 @@ class Chart:
 def chart(hours: Sequence[Sequence[int]], now: datetime, *, step: int, bar: int, height: int) -> Chart:
     """Return the chart of the seven days up to `now`: a bar `bar` wide for every `step` hours.
 
-    An hour with anything in it has a bar of at least one unit, so that nothing rare is lost beside something frequent.
+    A stretch with anything in it has a bar of at least one unit, so that nothing rare is lost beside something frequent.
     """
     last = hour_of(now)
     counts = [0] * (HOURS // step)
@@ -102,7 +103,7 @@ def entry(pattern: Pattern, now: datetime) -> Entry:
         versions=versions(pattern),
         last=in_words(max(now - pattern.last_seen, timedelta(0))),
         first=in_words(max(now - pattern.first_seen, timedelta(0))),
-        chart=chart(pattern.hours, now, step=3, bar=2, height=20),
+        chart=chart(pattern.hours, now, step=6, bar=4, height=20),
     )
 
 

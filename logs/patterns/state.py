@@ -139,8 +139,9 @@ def sample(row: Row) -> dict[str, Any]:
 
 
 def _place(row: Row) -> str:
-    place = f"{row['filename'] or row['module']}:{row['lineno']}" if row["lineno"] is not None else row["module"]
-    return f"{place} in {row['funcname']}"[:ID_MAX] if row["funcname"] else place[:ID_MAX]
+    file, function = row["filename"] or row["module"], row["funcname"]
+    place = f"{file}:{row['lineno']}" if file and row["lineno"] else file
+    return " in ".join(part for part in (place, function) if part)[:ID_MAX]
 
 
 def _cut(text: str, most: int) -> str:

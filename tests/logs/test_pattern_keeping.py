@@ -30,7 +30,8 @@ MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
 def error(message: str, /, **fields: Any) -> Any:
-    return record(message, **{"levelno": 40, "levelname": "ERROR"} | fields)
+    given: dict[str, Any] = {"levelno": 40, "levelname": "ERROR"}
+    return record(message, **given | fields)
 
 
 def read_all(limit: int = 100) -> int:
