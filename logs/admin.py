@@ -17,7 +17,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from logs import search
-from logs.models import HeartBeat, Level, Log, LogCount, ReaderPosition, SenderMark
+from logs.models import HeartBeat, Level, Log, LogCount, Pattern, ReaderPosition, SenderMark
 from logs.rows import in_words, inert, short
 from logs.search import Filter, FilterError
 from logs.templatetags.logs import codes
@@ -207,3 +207,20 @@ class SenderMarkAdmin(ReadOnlyAdmin):
     list_display = ("sender", "owner", "high", "low", "updated")
     search_fields = ("sender",)
     ordering = ("sender",)
+
+
+@admin.register(Pattern)
+class PatternAdmin(ReadOnlyAdmin):
+    """What the Errors page shows. One that is deleted begins anew with its next row."""
+
+    list_display = ("shape", "system", "count", "state", "last_seen")
+    list_filter = ("state", "regressed")
+    search_fields = ("words",)
+    ordering = ("-last_seen", "-id")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Pattern | None = None) -> bool:
+        return request.user.has_perm("logs.delete_pattern")
+
+    @admin.display(description="template")
+    def shape(self, pattern: Pattern) -> SafeString:
+        return codes(short(pattern.template, MESSAGE_SHOWN) or "(empty)")

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
+from django.db import DataError, connection, transaction
 from django.db import Error as DatabaseTrouble
-from django.db import connection, transaction
 
 from logs import tail
 from logs.models import ReaderPosition
@@ -58,7 +58,38 @@ readers: Registry[type[Reader]] = Registry("reader of the log")
 
 
 def read_on(reader: Reader, limit: int = READ_ROWS) -> int:
-    """Let `reader` have the next rows; return how many. 0 also where another one was quicker."""
+    """Let `reader` have the next rows; return how many. 0 also where another one was quicker.
+
+    Where the database refuses the values that were made of them, they are taken one by one, and the one at fault is
+    left out: it would stop the reader for ever.
+    """
+    try:
+        return _read_on(reader, limit)
+    except DataError:
+        return sum(_read_one(reader) for _ in range(limit))
+
+
+def _read_one(reader: Reader) -> int:
+    try:
+        return _read_on(reader, 1)
+    except DataError as error:
+        return _leave_out(reader, " ".join(str(error).split()))
+
+
+def _leave_out(reader: Reader, why: str) -> int:
+    before = tail.load_position(reader.name)
+    batch = tail.read_after(before, 1)
+    with transaction.atomic():
+        if not batch.rows or not _is_still_at(reader.name, before):
+            return 0
+        tail.save_position(reader.name, batch.position)
+    logger.error(
+        "a bug of herald's, please report it; reader %s leaves out row %s: %s", reader.name, batch.rows[0]["id"], why
+    )
+    return 1
+
+
+def _read_on(reader: Reader, limit: int) -> int:
     before = tail.load_position(reader.name)
     batch = tail.read_after(before, limit)
     if not batch.rows:

@@ -109,7 +109,9 @@ def _said_in_json(message: str) -> tuple[str, str] | None:
     except orjson.JSONDecodeError:
         return None
     texts = (found[name] for name in _TELLING if isinstance(found.get(name), str))
-    return next(texts, ""), f"{{{', '.join(sorted(found)[:NAMES_SHOWN])}}}"
+    names = ", ".join(sorted(found)[:NAMES_SHOWN])
+    # JSON can spell what no database takes.
+    return next(texts, "").replace("\0", " "), "{" + " ".join(names.replace("\0", " ").split()) + "}"
 
 
 # --- Quoted values and written data structures, which hold spaces -----------------------------------------------------

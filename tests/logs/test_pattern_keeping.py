@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -89,6 +89,19 @@ def test_what_was_read_is_not_read_again_and_what_a_failed_batch_made_does_not_c
 
     assert (read_on(PatternReader()), read_on(PatternReader())) == (1, 0)
     assert Pattern.objects.get().count == 1
+
+
+def test_a_row_of_which_something_unstorable_is_made_does_not_stop_the_reader(now: datetime):
+    class Clumsy(PatternReader):
+        def store(self, prepared: Any) -> None:
+            super().store(prepared)
+            if any("odd" in row["message"] for row, _ in prepared):
+                raise DataError("a character that cannot be stored")
+
+    append([error(f"{word} broke", at=now) for word in ("first", "odd", "last")])
+
+    assert read_on(Clumsy()) == 3
+    assert sorted(Pattern.objects.values_list("template", flat=True)) == ["first broke", "last broke"]
 
 
 def test_a_reader_that_was_overtaken_stores_nothing(now: datetime):

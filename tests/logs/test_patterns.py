@@ -45,6 +45,8 @@ SHAPES = {
     'level=error msg="disk full" user=bob at=10.0.0.1': 'level=error msg="disk full" user=<value> at=<ip>',
     '{"level": "error", "message": "disk 3 full", "n": 7}': "disk <num> full",
     '{"id": 7, "by": "x"}': "{by, id}",
+    '{"a\\u0000b\\nc": 7}': "{a b c}",
+    '{"msg": "a\\u0000b 7"}': "a b <num>",
     "pod payments-7d4b9c6f5-abcde restarted": "pod payments-<id> restarted",
     "read/write of sha256 over http2 by utf8": "read/write of sha256 over http2 by utf8",
     "nginx/1.25.3 speaks HTTP/1.1": "nginx/<num> speaks HTTP/<num>",
