@@ -270,6 +270,20 @@ def test_lines_of_one_template_are_one_pattern_and_those_of_others_are_not(seed:
     assert [text for text in failures if not any(t.hard and t.text in text for t in templates())] == []
 
 
+def test_a_usual_message_takes_little_time():
+    messages = [line.message for line in corpus(10, seed=3)]
+    taken = []
+    for _ in range(5):
+        started = time.perf_counter()
+        for message in messages:
+            pattern_of(message)
+        taken.append((time.perf_counter() - started) / len(messages))
+    print(f"{min(taken) * 1e6:.1f} µs a message")
+
+    # The goal is 30 µs; a busy machine gets some grace.
+    assert min(taken) < 100e-6
+
+
 # --- Versions -------------------------------------------------------------------------------------------------------
 
 ASCENDING = [
