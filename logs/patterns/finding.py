@@ -108,6 +108,7 @@ def find(person: Person, wanted: Choice, limit: int = PAGE) -> Page:
     if wanted.after is not None:
         patterns = patterns.filter(_behind(wanted, column, wanted.after))
     regressed = ["-regressed"] if _regressed_first(wanted) else []
+    patterns = patterns.defer("samples", "versions", "words")
     found = list(patterns.order_by(*regressed, f"-{column}", "-id")[: limit + 1])
     more = len(found) > limit
     found = found[:limit]

@@ -15,7 +15,7 @@ _FRAME: Final = re.compile(r'^[ |+-]*+File "([^"\n]{1,1000}+)", line (\d{1,9}+),
 # The line that ends a traceback: a dotted name, alone or followed by a colon; in a group of exceptions behind a bar.
 _RAISED: Final = re.compile(r"^(?:[ ]*\| )?([^\W\d][\w.]{0,199}+)(?::|$)", re.MULTILINE)
 _STANDARD: Final = re.compile(
-    r"[/\\]lib(?:64)?[/\\]python\d[\d.]*+[/\\]|[/\\]Python\d[\d.]*+[/\\][Ll]ib[/\\]|\.zip[/\\]|^<frozen "
+    r"[/\\]lib(?:64)?[/\\]python\d[\d.]*+[/\\]|[/\\]Python\d[\d.]*+[/\\][Ll]ib[/\\]|[/\\]python\d+\.zip[/\\]|^<frozen "
 )
 _PACKAGES: Final = re.compile(r"[/\\](?:site|dist)-packages[/\\]")
 _NUMBERS: Final = re.compile(r"\d++")

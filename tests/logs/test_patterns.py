@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logs.patterns.shapes import TEMPLATE_MAX, Pattern, pattern_of, shape
-from logs.patterns.tracebacks import lines, raised
+from logs.patterns.tracebacks import is_own, lines, raised
 from logs.patterns.versions import is_older, newest
 from tests.logs.patterns import Line, Template, corpus, templates
 
@@ -124,6 +124,26 @@ def test_a_group_of_exceptions_has_its_frame_too():
 def test_without_a_frame_of_its_own_a_traceback_is_known_by_the_innermost():
     text = TRACEBACK.replace("/srv/shop/releases/20261122/billing", "/usr/lib/python3.11/billing")
     assert raised(text).frame == "python0.0/ssl.py in do_handshake"
+
+
+@pytest.mark.parametrize(
+    ("path", "own"),
+    [
+        ("/srv/shop/app.py", True),
+        ("/srv/lib/app.py", True),
+        ("C:\\shop\\app.py", True),
+        ("<string>", True),
+        ("/usr/lib/python3.11/json/decoder.py", False),
+        ("/opt/conda/lib/python3.12/asyncio/base_events.py", False),
+        ("C:\\Python311\\Lib\\json\\decoder.py", False),
+        ("/srv/.venv/lib64/python3.11/site-packages/httpx/_client.py", False),
+        ("/usr/lib/python3/dist-packages/yaml/reader.py", False),
+        ("<frozen importlib._bootstrap>", False),
+        ("/usr/lib/python311.zip/json/decoder.py", False),
+    ],
+)
+def test_libraries_are_told_from_own_code_by_their_path(path: str, own: bool):
+    assert is_own(path) is own
 
 
 def test_own_roots_decide_where_they_are_given():
