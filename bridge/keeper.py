@@ -14,7 +14,8 @@ from django.db import connection
 from bridge.journal import Journal
 from bridge.models import Destination
 from bridge.status import Figures
-from logs import retention, store, tail
+from logs import retention, store
+from logs.models import ReaderPosition
 from logs.tail import Position
 
 LOOK_EVERY = timedelta(minutes=10)
@@ -84,12 +85,12 @@ class Keeper(threading.Thread):
                 self._journal.say(logging.ERROR, f"old rows could not be deleted: {said}; herald tries again")
 
     def _let_go(self) -> None:
-        """Delete what every destination has; without a destination everything stays."""
+        """Delete what every destination and every other reader has; without a destination everything stays."""
         if time.monotonic() - self._let_go_at < LET_GO_EVERY:
             return
         self._let_go_at = time.monotonic()
         try:
-            positions = destination_positions()
+            positions = positions_to_wait_for()
             if positions:
                 retention.prune_read(min(positions), stop=self._stopping.is_set)
         except DatabaseTrouble:
@@ -114,9 +115,11 @@ class Keeper(threading.Thread):
         )
 
 
-def destination_positions() -> list[Position]:
-    """Return how far each destination has come, paused ones too."""
-    return [tail.load_position(destination.reader) for destination in Destination.objects.all()]
+def positions_to_wait_for() -> list[Position]:
+    """Return how far each reader of the log has come, paused destinations too; none where there is no destination."""
+    if not Destination.objects.exists():
+        return []
+    return [Position.parse(text) for text in ReaderPosition.objects.values_list("position", flat=True)]
 
 
 def as_kept(duration: timedelta) -> str:

@@ -28,11 +28,11 @@ def site(request: HttpRequest) -> dict[str, Any]:
 def navigation(request: HttpRequest) -> list[Entry]:
     """Return the pages this visitor may go to. A page that herald does not have yet joins here."""
     person = getattr(request, "user", None)
-    pages = [("Logs", reverse("logs:index")), ("Bridges", reverse("bridge:status"))]
+    pages = [("Logs", reverse("logs:index")), ("Errors", reverse("logs:errors")), ("Bridges", reverse("bridge:status"))]
     if isinstance(person, AbstractUser) and person.is_staff:
         pages.append(("Admin", reverse("admin:index")))
     return [Entry(label, url, _leads_to(url, request.path)) for label, url in pages]
 
 
 def _leads_to(url: str, path: str) -> bool:
-    return path == url or (url.endswith("/") and url != "/" and path.startswith(url))
+    return path == url or (url != "/" and path.startswith(f"{url.rstrip('/')}/"))

@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString
 
 from logs import search
 from logs.address import AddressError, Asked
-from logs.models import HeartBeat, Level, Log, LogCount, ReaderPosition, SeenValue, SenderMark
+from logs.models import HeartBeat, Level, Log, LogCount, Pattern, ReaderPosition, SeenValue, SenderMark
 from logs.query import Query, parse_or_text
 from logs.rows import in_words, inert, short
 from logs.templatetags.logs import codes
@@ -225,3 +225,20 @@ class SeenValueAdmin(ReadOnlyAdmin):
     @admin.display(description="value", ordering="value")
     def shown(self, row: SeenValue) -> SafeString:
         return codes(short(row.value, 200) or "(more than are kept)")
+
+
+@admin.register(Pattern)
+class PatternAdmin(ReadOnlyAdmin):
+    """What the Errors page shows. One that is deleted begins anew with its next row."""
+
+    list_display = ("shape", "system", "count", "state", "last_seen")
+    list_filter = ("state", "regressed")
+    search_fields = ("words",)
+    ordering = ("-last_seen", "-id")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Pattern | None = None) -> bool:
+        return request.user.has_perm("logs.delete_pattern")
+
+    @admin.display(description="template")
+    def shape(self, pattern: Pattern) -> SafeString:
+        return codes(short(pattern.template, MESSAGE_SHOWN) or "(empty)")

@@ -1,4 +1,4 @@
-"""What herald keeps: log rows, signs of life, counts by minute, and how far each reader has read."""
+"""What herald keeps: log rows, signs of life, counts by minute, patterns, and how far each reader has read."""
 
 from __future__ import annotations
 
@@ -189,3 +189,83 @@ class StoreState(models.Model):
 
     def __str__(self) -> str:
         return f"offset {self.tx_offset}"
+
+
+class Pattern(models.Model):
+    """What is known of all rows of one system at WARNING and above whose messages have one shape.
+
+    Written by `logs.patterns.keeping` alone but for what people decide (`logs.patterns.decisions`). It outlives the rows, and
+    copies of them what it shows. `first_seen` and `last_seen` are by `received`: senders' clocks may say anything.
+    """
+
+    class State(models.TextChoices):
+        """What people have decided about it."""
+
+        OPEN = "open", "Open"
+        RESOLVED = "resolved", "Resolved"
+        IGNORED = "ignored", "Ignored"
+
+    system_id = models.CharField(max_length=ID_MAX)
+    key = models.CharField(max_length=32, help_text="What the rows have in common, as logs.patterns.shapes makes it.")
+    template = models.CharField(max_length=500)
+    exception = models.CharField(max_length=ID_MAX)
+    frame = models.CharField(max_length=300, help_text="The innermost own frame of the traceback.")
+    logger = models.CharField(max_length=ID_MAX)
+    levelno = models.IntegerField(help_text="The highest level it came at.")
+    words = models.TextField(help_text="What a search looks in, folded.")
+
+    count = models.BigIntegerField()
+    first_seen = models.DateTimeField()
+    last_seen = models.DateTimeField()
+    first_version = models.CharField(max_length=ID_MAX)
+    newest_version = models.CharField(max_length=ID_MAX)
+    versions = models.JSONField(default=list, help_text="For each version: name, first and last seen, count.")
+    samples = models.JSONField(default=list, help_text="Copies of its first row and of the newest ones.")
+    hours = models.JSONField(default=list, help_text="Pairs of hour (since 1970) and count, for the last 7 days.")
+
+    state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN)
+    decided_at = models.DateTimeField(null=True)
+    decided_by = models.CharField(max_length=150)
+    resolved_in = models.CharField(max_length=ID_MAX, help_text="The version with the mend; empty: any.")
+    regressed = models.BooleanField(default=False, help_text="It came back after it was resolved.")
+    regressed_at = models.DateTimeField(null=True)
+    regressed_in = models.CharField(max_length=ID_MAX)
+
+    class Meta:
+        verbose_name = "pattern"
+        default_permissions = ("view", "change", "delete")
+        constraints = [
+            models.UniqueConstraint(fields=["system_id", "key"], name="logs_pattern_system_and_key"),
+            models.CheckConstraint(condition=models.Q(count__gt=0), name="logs_pattern_was_seen"),
+            models.CheckConstraint(
+                condition=models.Q(state__in=["open", "resolved", "ignored"]), name="logs_pattern_state_is_known"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(regressed=False) | models.Q(state="open", regressed_at__isnull=False),
+                name="logs_pattern_regressed_is_open",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state="open") | models.Q(decided_at__isnull=False), name="logs_pattern_was_decided"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["state", "regressed", "last_seen", "id"], name="logs_pattern_newest"),
+            models.Index(fields=["system_id", "last_seen"], name="logs_pattern_system"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.system_id}: {self.template[:80]}"
+
+
+class PatternTable(models.Model):
+    """The one row of what must be remembered beside the patterns: how many had to go to make room for others."""
+
+    dropped = models.BigIntegerField(default=0)
+    dropped_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="logs_patterntable_one_row")]
+
+    def __str__(self) -> str:
+        return f"{self.dropped} dropped"

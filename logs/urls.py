@@ -6,6 +6,7 @@ from django.urls import path
 
 from logs import old_addresses, views
 from logs.live import LogSocket
+from logs.patterns import views as errors
 
 app_name = "logs"
 urlpatterns = [
@@ -16,5 +17,7 @@ urlpatterns = [
     path("angular/options", old_addresses.list_options, name="old_options"),
     path("hello", old_addresses.hello, name="hello"),
     path("hello_to_ps_basic_logger", old_addresses.hello_to_the_log, name="hello_to_the_log"),
+    path("errors", errors.index, name="errors"),
+    path("errors/<int:number>", errors.show, name="error"),
 ]
 websocket_urlpatterns = [path("ws/logs", LogSocket.as_asgi())]

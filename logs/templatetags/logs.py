@@ -8,7 +8,10 @@ from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from logs import rows
+from logs.models import Level
 from logs.rows import CODE, in_words, iso
+from logs.store import level_of
 
 register = template.Library()
 
@@ -31,3 +34,22 @@ def utc(moment: datetime) -> str:
 def words(duration: timedelta) -> str:
     """Return a duration as people say it."""
     return in_words(duration)
+
+
+@register.filter
+def inert(text: str) -> str:
+    """Return text with every character that hides or reorders shown as a code; `codes` sets those apart."""
+    return rows.inert(text)
+
+
+@register.filter
+def thousands(value: int) -> str:
+    """Return a whole number with its thousands separated."""
+    return f"{value:,}"
+
+
+@register.filter
+def level_name(levelno: int) -> str:
+    """Return the name of a level, `WARNING`; of a number between two, that of the lower one with a plus sign."""
+    name = Level(level_of(levelno)).name
+    return name if levelno in Level.values else f"{name}+"

@@ -263,7 +263,15 @@ def test_the_choice_of_colours_is_remembered(herald: Herald):
         assert anna.page.evaluate(ground) == dark
 
 
-ADMIN = ["", "logs/log/", "logs/log/?q=x&level=ERROR", "logs/heartbeat/", "logs/logcount/", "logs/readerposition/"]
+ADMIN = [
+    "",
+    "logs/log/",
+    "logs/log/?q=x&level=ERROR",
+    "logs/heartbeat/",
+    "logs/logcount/",
+    "logs/readerposition/",
+    "logs/pattern/",
+]
 ADMIN += ["logs/sendermark/", "auth/user/", "auth/user/add/", "auth/user/1/change/", "auth/group/add/"]
 ADMIN += ["auth/user/1/password/", "auth/user/1/history/", "auth/user/1/delete/", "axes/accessattempt/"]
 ADMIN += ["django_q/schedule/", "django_q/schedule/add/", "django_q/success/", "bridge/bridgestatus/"]

@@ -507,15 +507,6 @@ def test_a_histogram_is_of_the_last_day_unless_told_otherwise(ask: Ask):
     assert found["complete"]
 
 
-def test_a_histogram_of_too_many_rows_says_that_it_is_estimated(ask: Ask, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("logs.search.histograms.ROWS_MAX", 1)
-    append([record(), record(), record(levelno=50)])
-
-    found = ask('{ histogram(query: "hello") { complete } }')["histogram"]
-
-    assert not found["complete"]
-
-
 def test_systems_are_listed_the_one_heard_of_last_first(ask: Ask, now: datetime):
     append([record(at=now), record(system_id="till", sub_system_id="kasse-3", at=now + timedelta(hours=1))])
 
