@@ -70,9 +70,10 @@ lock:  ## resolve the dependencies of pyproject.toml anew into requirements.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate \
 		--group dev pyproject.toml -o requirements.lock $(ARGS)
 
-generated: setup  ## write the files that are made from code: deploy/supervisord.conf, docs/query.md
+generated: setup  ## write the files that are made from code: deploy/supervisord.conf, docs/query.md, heraldsite/schema.graphql
 	$(BIN)/python -m heraldsite.programs > deploy/supervisord.conf
 	DJANGO_SETTINGS_MODULE=heraldsite.settings.testing $(BIN)/python -m logs.query.reference > docs/query.md
+	DJANGO_SETTINGS_MODULE=heraldsite.settings.testing $(BIN)/python -m heraldsite.schema > heraldsite/schema.graphql
 
 clean:  ## remove the environment and all caches; what herald has stored in var/ stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

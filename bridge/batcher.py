@@ -375,7 +375,8 @@ class Batcher(threading.Thread):
         """
         if conversation.is_over:
             return
-        records, origins, received = batch.records, batch.origins, chunk.received
+        add, note, received = batch.records.append, batch.origins.append, chunk.received
+        read = conversation.reader(received)
         at = batch.enter(sender)
         last = conversation.last
         try:
@@ -392,8 +393,8 @@ class Batcher(threading.Thread):
                     continue
                 at = number
                 try:
-                    records.append(conversation.to_record(payload[NUMBER_BYTES:], received))
-                    origins.append((sender, number))
+                    add(read(payload[NUMBER_BYTES:]))
+                    note((sender, number))
                 except Exception as fault:
                     sender.reject(number, self._reject(fault, payload[NUMBER_BYTES:], chunk.peer, received))
         except wire.ProtocolError as error:

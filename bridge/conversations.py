@@ -10,12 +10,14 @@ import hashlib
 import hmac
 import logging
 import queue
+import secrets
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 from django.conf import settings
@@ -115,6 +117,12 @@ class Conversation:
     last: Mark = store.NOWHERE
     is_over: bool = False
 
+    def reader(self, received: datetime) -> Callable[[bytes], Record]:
+        """Return what makes records of payloads that were received together; see `to_record`."""
+        if self.heard is None and self.claim is None:
+            return partial(to_record, received=received, peer=self.line.peer)
+        return partial(self.to_record, received=received)
+
     def to_record(self, payload: bytes, received: datetime) -> Record:
         """Return the record in `payload`; raises Rejected."""
         if self.heard is None:
@@ -145,6 +153,11 @@ class Caller:
     line: Line
     certificate_name: str
     answer: Callable[[wire.Welcome | wire.Refusal, Conversation | None], None]
+
+
+def new_secret() -> str:
+    """Return a secret for a credential, which nobody guesses."""
+    return secrets.token_urlsafe(32)
 
 
 def secret_hash(secret: str) -> str:
@@ -207,7 +220,8 @@ class Greeter(threading.Thread):
         self._own = self._own or BridgeId.own()
         credential = self._authenticate(hello, caller)
         heard = self._as_bridge(hello, credential, caller) if hello.kind == "bridge" else None
-        sender = self._sender(hello, caller.line) if hello.ack else None
+        owner = credential.name if credential is not None else ""
+        sender = self._sender(hello, caller.line, owner) if hello.ack else None
         conversation = Conversation(
             line=caller.line,
             sender=sender,
@@ -268,8 +282,13 @@ class Greeter(threading.Thread):
             raise Refused(wire.Refusal("itself", "this bridge is the sender itself: its rows are here already"))
         return self._hops.hear(hello, caller.line.peer)
 
-    def _sender(self, hello: wire.Hello, line: Line) -> Sender:
-        mark = store.mark_of(hello.sender)
+    def _sender(self, hello: wire.Hello, line: Line, owner: str) -> Sender:
+        try:
+            mark = store.mark_of(hello.sender, owner)
+        except store.NotTheirs:
+            raise Refused(
+                wire.Refusal("not your sender", "this sender id belongs to other credentials; choose another at random")
+            ) from None
         sender = self._senders.get(hello.sender)
         if sender is None:
             sender = self._senders[hello.sender] = Sender(hello.sender, hello.name, mark)

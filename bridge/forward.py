@@ -166,6 +166,8 @@ class Account:
         self._rows += rows
         self._bytes += size
         self._redacted += redacted
+        if rows:
+            self._changed["newest_row"] = datetime.now(UTC)
 
     def rejected(self, ack: wire.Ack) -> None:
         """Count what the far end will never store."""
@@ -221,6 +223,11 @@ class Account:
         )
 
 
+def position_of(destination: Destination) -> Position:
+    """Return up to where a destination has what goes there, as last saved."""
+    return max(tail.load_position(destination.reader), Position.parse(destination.start))
+
+
 def standing(position: Position, now: datetime) -> tuple[int, float]:
     """Return about how many rows lie behind `position`, and for how many seconds the next of them has waited."""
     newest = tail.newest()
@@ -269,7 +276,7 @@ class Forwarder(threading.Thread):
     def position(self) -> Position:
         """Return where this destination's position was saved last."""
         try:
-            return max(tail.load_position(self.destination.reader), Position.parse(self.destination.start))
+            return position_of(self.destination)
         except DatabaseTrouble:
             connection.close()
             return Position.START

@@ -6,6 +6,7 @@ this one; rows say what it has to tell. So a site that is quiet differs from one
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,20 +15,23 @@ from enum import StrEnum
 from typing import Any
 
 from bridge.models import Hop
-from bridge.status import safe
 from logs import store
 from logs.client import wire
+from logs.storable import clean, cut
 
 BEAT_SYSTEM = "herald.hop"
 """system_id of the heartbeat that a hop beat is; its host is the bridge's name."""
 BEAT_EVERY = timedelta(seconds=30)
 SILENT_AFTER = timedelta(seconds=95)
 """Three beats have not come, and the third has had its time."""
+SILENT_BEHIND_AFTER = timedelta(seconds=285)
+"""One that is heard of through others: each of them tells it with its own next beat."""
 QUIET_AFTER = timedelta(minutes=5)
 """A bridge that beats, but has sent no row for so long, is quiet."""
 BEHIND_MAX = 50
 HOPS_MAX = 1_000
 STALE = timedelta(days=30)
+_ID = re.compile(r"[0-9A-Za-z_-]{8,64}")
 
 
 @dataclass(eq=False)
@@ -99,10 +103,10 @@ class Hops:
         with self._lock:
             heard = self._heard.get(hello.bridge)
             if heard is None:
-                heard = Heard(hello.bridge, safe(hello.name or peer, 200), peer, hello.level)
+                heard = Heard(hello.bridge, _name(hello.name or peer), peer, hello.level)
                 if len(self._heard) < HOPS_MAX:
                     self._heard[hello.bridge] = heard
-            heard.name, heard.peer, heard.level = safe(hello.name or peer, 200), peer, hello.level
+            heard.name, heard.peer, heard.level = _name(hello.name or peer), peer, hello.level
             heard.connections += 1
             heard.said_goodbye = False
             heard.is_fresh = True
@@ -153,7 +157,7 @@ def _save(heard: Heard) -> None:
 
 def _save_behind(heard: Heard, told: Mapping[str, Any]) -> None:
     """Write what a bridge told of one behind it, unless that one is heard here itself."""
-    name = safe(str(told.get("name", "")), 200)
+    name = _name(str(told.get("name", "")))
     newest, row = moment(told.get("newest_beat")), moment(told.get("newest_row"))
     lead = timedelta(seconds=heard.clock_offset or 0.0)
     values = {
@@ -203,12 +207,12 @@ def state_of(hop: Hop, now: datetime) -> HopState:
     """Return how a bridge is.
 
     Stopped: it said goodbye. Gone: its connection broke without a word, so it was killed, or the tunnel is down. Silent:
-    the connection stands, but no beat has come for 95 s. Quiet: it beats, and has nothing to tell.
+    the connection stands, but no beat has come for 95 s (285 s, through others). Quiet: it beats, and has nothing to tell.
     """
     if hop.said_goodbye:
         return HopState.STOPPED
     beat = hop.newest_beat
-    is_alive = beat is not None and now - beat <= SILENT_AFTER
+    is_alive = beat is not None and now - beat <= (SILENT_BEHIND_AFTER if hop.via else SILENT_AFTER)
     if not hop.connected:
         return HopState.GONE
     if not is_alive:
@@ -225,9 +229,13 @@ def moment(value: Any) -> datetime | None:
     return found.astimezone(UTC) if found.tzinfo is not None and 2000 <= found.year <= 9000 else None
 
 
+def _name(text: str) -> str:
+    return cut(clean(text), 200)
+
+
 def _count(value: Any) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else 0
 
 
 def _is_id(value: Any) -> bool:
-    return isinstance(value, str) and 8 <= len(value) <= 64 and value.isascii()
+    return isinstance(value, str) and _ID.fullmatch(value) is not None

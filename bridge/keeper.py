@@ -15,11 +15,14 @@ from django.db import connection
 from bridge.journal import Journal
 from bridge.models import Destination
 from bridge.status import Figures
-from logs import partitions, requests, retention, store, tail
+from logs import partitions, requests, retention, store
 from logs.ages import as_kept
+from logs.models import ReaderPosition
 from logs.policies import Plan, UnusablePolicy
 from logs.retention import Pruner, Tally
 from logs.tail import Position
+
+logger = logging.getLogger("herald.bridge")
 
 LOOK_EVERY = timedelta(minutes=10)
 GLANCE_SECONDS = 0.25
@@ -63,21 +66,19 @@ class Keeper(threading.Thread):
         self._asked_at = float("-inf")
         self._told_at = float("-inf")
         self._failure_told_at = float("-inf")
+        self._bugs: set[tuple[str, type[Exception]]] = set()
 
     def stop(self) -> None:
         self._stopping.set()
 
     def run(self) -> None:
+        steps = (self._make_ahead, self._look, self._answer, self._let_go, self._tell, self._checkpoint)
         while not self._stopping.wait(GLANCE_SECONDS):
-            self._make_ahead()
-            if self._is_due():
-                self._looked_at, self._looked_when = time.monotonic(), self._figures.received
-                self._look(datetime.now(UTC))
-            self._answer(datetime.now(UTC))
-            if settings.RELAY_ONLY:
-                self._let_go()
-            self._tell()
-            self._checkpoint()
+            for step in steps:
+                try:
+                    step()
+                except Exception as bug:
+                    self._stumble(step.__name__, bug)
         connection.close()
 
     def _is_due(self) -> bool:
@@ -94,7 +95,12 @@ class Keeper(threading.Thread):
         except DatabaseTrouble as error:
             self._failed("the days ahead have no partitions yet", error)
 
-    def _look(self, now: datetime) -> None:
+    def _look(self) -> None:
+        """Delete what is old, when it is time to look for it."""
+        if not self._is_due():
+            return
+        self._looked_at, self._looked_when = time.monotonic(), self._figures.received
+        now = datetime.now(UTC)
         try:
             plan = Plan.load(self._keep)
             self._count(plan, self._pruner.prune(plan, now))
@@ -103,13 +109,13 @@ class Keeper(threading.Thread):
         except (DatabaseTrouble, UnusablePolicy) as error:
             self._failed("old rows could not be deleted", error)
 
-    def _answer(self, now: datetime) -> None:
+    def _answer(self) -> None:
         """Do what somebody has asked for, if anybody has."""
         if time.monotonic() - self._asked_at < ASKED_EVERY:
             return
         self._asked_at = time.monotonic()
         try:
-            answered = requests.answer(now, patience=settings.READERS_WAIT, stop=self._stopping.is_set)
+            answered = requests.answer(datetime.now(UTC), patience=settings.READERS_WAIT, stop=self._stopping.is_set)
         except DatabaseTrouble as error:
             self._failed("old rows could not be deleted as was asked for", error)
             return
@@ -125,6 +131,16 @@ class Keeper(threading.Thread):
             said = " ".join(str(error).split())
             self._journal.say(logging.ERROR, f"{what}: {said}; herald tries again")
 
+    def _stumble(self, step: str, bug: Exception) -> None:
+        """Tell of a fault of herald's own, once for each kind, and go on: nobody else deletes old rows."""
+        connection.close()
+        kind = (step, type(bug))
+        if kind not in self._bugs:
+            self._bugs.add(kind)
+            logger.error("a bug of herald's, please report it; the keeper goes on", exc_info=bug)
+            said = " ".join(f"{type(bug).__name__}: {bug}".split())
+            self._journal.say(logging.ERROR, f"a bug of herald's, please report it; old rows may stay: {said[:500]}")
+
     def _count(self, plan: Plan, tally: Tally) -> None:
         for number, gone in tally.by_rule.items():
             self._deleted[reason_of(plan, number)] += gone
@@ -134,12 +150,12 @@ class Keeper(threading.Thread):
             self._deleted["the oldest, because of the size"] += tally.over
 
     def _let_go(self) -> None:
-        """Delete what every destination has; without a destination everything stays."""
-        if time.monotonic() - self._let_go_at < LET_GO_EVERY:
+        """On a relay delete what every destination and other reader has; without a destination everything stays."""
+        if not settings.RELAY_ONLY or time.monotonic() - self._let_go_at < LET_GO_EVERY:
             return
         self._let_go_at = time.monotonic()
         try:
-            positions = destination_positions()
+            positions = positions_to_wait_for()
             if positions:
                 retention.prune_read(min(positions), stop=self._stopping.is_set)
         except DatabaseTrouble:
@@ -179,6 +195,8 @@ def reason_of(plan: Plan, number: int | None) -> str:
     return f"older than {as_kept(rule.age)}{policy}"
 
 
-def destination_positions() -> list[Position]:
-    """Return how far each destination has come, paused ones too."""
-    return [tail.load_position(destination.reader) for destination in Destination.objects.all()]
+def positions_to_wait_for() -> list[Position]:
+    """Return how far each reader of the log has come, paused destinations too; none where there is no destination."""
+    if not Destination.objects.exists():
+        return []
+    return [Position.parse(text) for text in ReaderPosition.objects.values_list("position", flat=True)]

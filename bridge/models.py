@@ -4,16 +4,35 @@ from __future__ import annotations
 
 import secrets
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 
-from logs.models import ReaderPosition
+from logs.models import ID_MAX, ReaderPosition
 
 LEVEL_MAX = 100
 NAME = RegexValidator(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\Z", "Use letters, digits, - . and _, 80 characters at most.")
 LEVEL = [MinValueValidator(0), MaxValueValidator(LEVEL_MAX)]
+
+
+def check_systems(text: str) -> None:
+    """Raise ValidationError unless each line of `text` is a system id, the beginning of one with a star, or a star."""
+    errors = [f"Line {number}: {why}" for number, line in enumerate(text.splitlines(), 1) if (why := _fault_of(line))]
+    if errors:
+        raise ValidationError(errors)
+
+
+def _fault_of(line: str) -> str:
+    pattern = line.strip()
+    if len(pattern.split()) > 1:
+        return "one system id a line, without spaces in it."
+    if not pattern.isprintable():
+        return "a system id has no invisible characters here."
+    if "*" in pattern[:-1]:
+        return "a star stands at the end: shop.* is everything that begins with shop. and * is any system."
+    return f"a system id has {ID_MAX} characters at most." if len(pattern) > ID_MAX else ""
 
 
 def random_id() -> str:
@@ -79,7 +98,9 @@ class Credential(models.Model):
     name = models.CharField(max_length=80, unique=True, validators=[NAME])
     secret_hash = models.CharField(max_length=64, editable=False)
     systems = models.TextField(
-        default="*", help_text="The system ids it may write under, one a line: `shop.orders`, `shop.*`, or `*` for any."
+        default="*",
+        validators=[check_systems],
+        help_text="The system ids it may write under, one a line: `shop.orders`, `shop.*`, or `*` for any.",
     )
     may_relay = models.BooleanField(
         "is a bridge", default=False, help_text="It hands on what others wrote, with the bridges each row came through."
@@ -184,6 +205,7 @@ class Destination(models.Model):
         null=True, editable=False, help_text="Seconds by which its clock is ahead of ours."
     )
     rows = models.BigIntegerField(default=0, editable=False)
+    newest_row = models.DateTimeField(null=True, editable=False, help_text="When a row last got there.")
     rejected = models.BigIntegerField(default=0, editable=False)
     waiting = models.BigIntegerField(default=0, editable=False)
     lag_seconds = models.FloatField(default=0, editable=False)
@@ -231,6 +253,7 @@ class Departure(models.Model):
     class Meta:
         verbose_name = "departure"
         default_permissions = ("view",)
+        indexes = [models.Index(fields=["hour"], name="bridge_departure_hour")]
         constraints = [
             models.UniqueConstraint(
                 fields=["destination", "address", "far_bridge", "hour"], name="bridge_departure_key"

@@ -20,8 +20,11 @@ FORGET_AFTER = timedelta(days=7)
 
 
 def safe(text: str, limit: int = 300) -> str:
-    """Return `text` as printable ASCII in which nothing hides; what a stranger sent is shown in no other way."""
-    return text[:limit].encode("unicode_escape", "backslashreplace").decode("ascii")
+    """Return `text` as at most `limit` characters of printable ASCII in which nothing hides.
+
+    What a stranger sent is shown in no other way.
+    """
+    return text[:limit].encode("unicode_escape", "backslashreplace").decode("ascii")[:limit]
 
 
 def safe_bytes(data: bytes) -> str:
@@ -169,6 +172,11 @@ class Report:
     state: State
     age: timedelta
     figures: dict[str, Any]
+
+    @property
+    def is_trouble(self) -> bool:
+        """Whether somebody should look at it."""
+        return self.state is State.SILENT or bool(self.figures.get("trouble"))
 
     @property
     def rejected(self) -> int:

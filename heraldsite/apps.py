@@ -11,4 +11,4 @@ class HeraldSiteConfig(AppConfig):
 
 class HeraldAdminConfig(AdminConfig):
     default = False
-    default_site = "heraldsite.admin.HeraldAdminSite"
+    default_site = "heraldsite.admin_site.HeraldAdminSite"

@@ -30,6 +30,7 @@ def navigation(request: HttpRequest) -> list[Entry]:
     person = getattr(request, "user", None)
     pages = [
         ("Logs", reverse("logs:index")),
+        ("Errors", reverse("logs:errors")),
         ("Systems", reverse("logs:systems")),
         ("Bridges", reverse("bridge:status")),
     ]
@@ -39,4 +40,4 @@ def navigation(request: HttpRequest) -> list[Entry]:
 
 
 def _leads_to(url: str, path: str) -> bool:
-    return path == url or (url.endswith("/") and url != "/" and path.startswith(url))
+    return path == url or (url != "/" and path.startswith(f"{url.rstrip('/')}/"))

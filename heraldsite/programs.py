@@ -112,6 +112,7 @@ def programs(site: Site | None = None) -> list[Program]:
     return [
         Program("bridge", (str(site.python), str(site.root / "manage.py"), "run_bridge"), ready="listening on"),
         Program("web", web_argv(site), ready="listening on"),
+        Program("reader", (str(site.python), str(site.root / "manage.py"), "run_readers"), ready="following the log"),
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
@@ -19,10 +19,22 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from logs import search
+from logs.address import AddressError, Asked
 from logs.ages import as_kept, read_age, write_age
-from logs.models import HeartBeat, Level, Log, LogCount, PruneRequest, ReaderPosition, RetentionPolicy, SenderMark
+from logs.models import (
+    HeartBeat,
+    Level,
+    Log,
+    LogCount,
+    Pattern,
+    PruneRequest,
+    ReaderPosition,
+    RetentionPolicy,
+    SeenValue,
+    SenderMark,
+)
+from logs.query import Query, parse_or_text
 from logs.rows import in_words, inert, short
-from logs.search import Filter, FilterError
 from logs.templatetags.logs import codes
 
 PER_PAGE = 100
@@ -77,7 +89,10 @@ class LogChangeList(ChangeList):
         before, after = self._number("before"), self._number("after")
         if before is not None and after is not None:
             raise IncorrectLookupParameters("give either before or after")
-        page = search.page(request.user, self._wanted(), before=before, after=after, limit=self.list_per_page)
+        query = self._query()
+        if misread := parse_or_text(self.query).misread:
+            messages.warning(request, f"Searched as text, for it is no query. {inert(str(misread))}")
+        page = search.page(request.user, query, before=before, after=after, limit=self.list_per_page)
         self.result_list = [Log(**row) for row in page.rows]
         self.result_count = len(self.result_list)
         # The same number twice: Django then says nothing about a total, which nobody has counted.
@@ -87,15 +102,15 @@ class LogChangeList(ChangeList):
         self.can_show_all = False
         self.multi_page = False
         self.paginator = Paginator(self.result_list, self.list_per_page)
-        self.complete = page.complete
+        self.complete = page.is_complete
         self.older = self._link(before=page.older)
         self.newer = self._link(after=page.newer)
 
-    def _wanted(self) -> Filter:
-        given = {"text": self.query} | {name: self.params.get(name, "") for name in ("level", "system_id")}
+    def _query(self) -> Query:
+        given = {"q": self.query} | {name: self.params.get(name, "") for name in ("level", "system_id")}
         try:
-            return Filter.parse(given, timezone.now())
-        except FilterError as error:
+            return Asked.parse(given).query(timezone.now())
+        except AddressError as error:
             raise IncorrectLookupParameters(str(error)) from error
 
     def _number(self, name: str) -> int | None:
@@ -145,7 +160,9 @@ class LogAdmin(ReadOnlyAdmin):
     list_filter = (LevelFilter, SystemFilter)
     list_per_page = PER_PAGE
     search_fields = ("message",)
-    search_help_text = "A piece of the message or of the traceback."
+    search_help_text = (
+        'Words of the message or of the traceback, or a query: level:>=ERROR system:billing "card declined"'
+    )
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     sortable_by = ()
@@ -207,7 +224,7 @@ class ReaderPositionAdmin(ReadOnlyAdmin):
 
 @admin.register(SenderMark)
 class SenderMarkAdmin(ReadOnlyAdmin):
-    list_display = ("sender", "high", "low", "updated")
+    list_display = ("sender", "owner", "high", "low", "updated")
     search_fields = ("sender",)
     ordering = ("sender",)
 
@@ -251,3 +268,32 @@ class RetentionPolicyAdmin(admin.ModelAdmin[RetentionPolicy]):
 class PruneRequestAdmin(ReadOnlyAdmin):
     list_display = ("asked", "asked_by", "finished", "deleted", "error")
     ordering = ("-id",)
+
+
+@admin.register(SeenValue)
+class SeenValueAdmin(ReadOnlyAdmin):
+    list_display = ("field", "shown")
+    list_filter = ("field",)
+    search_fields = ("value",)
+    ordering = ("field", "value")
+
+    @admin.display(description="value", ordering="value")
+    def shown(self, row: SeenValue) -> SafeString:
+        return codes(short(row.value, 200) or "(more than are kept)")
+
+
+@admin.register(Pattern)
+class PatternAdmin(ReadOnlyAdmin):
+    """What the Errors page shows. One that is deleted begins anew with its next row."""
+
+    list_display = ("shape", "system", "count", "state", "last_seen")
+    list_filter = ("state", "regressed")
+    search_fields = ("words",)
+    ordering = ("-last_seen", "-id")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Pattern | None = None) -> bool:
+        return request.user.has_perm("logs.delete_pattern")
+
+    @admin.display(description="template")
+    def shape(self, pattern: Pattern) -> SafeString:
+        return codes(short(pattern.template, MESSAGE_SHOWN) or "(empty)")

@@ -9,7 +9,8 @@ class LogsConfig(AppConfig):
     verbose_name = "Logs"
 
     def ready(self) -> None:
-        # It asks for the models, which are not there before.
+        # They ask for the models, which are not there before.
         from logs.checks import check_locale  # noqa: PLC0415
+        from logs.patterns import keeping  # noqa: F401, PLC0415 (registers a reader)
 
         register(check_locale, Tags.database)

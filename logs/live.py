@@ -1,15 +1,15 @@
 """New rows for the browsers that watch: one follower of the tail per process, whoever many watch.
 
-The follower reads the tail every settings.LIVE_INTERVAL while somebody watches, asks each distinct filter once per
+The follower reads the tail every settings.LIVE_INTERVAL while somebody watches, asks each distinct query once per
 row, and encodes a row and a frame once for all who get it.
 
 A browser acknowledges every frame. So long as more than WINDOW bytes are on their way to it, what comes is not
 kept for it but counted, and it is told how many rows it missed and where to find them: one that has stalled costs
 WINDOW and a frame, and disturbs nobody.
 
-Frames from herald: `following` (the filter is understood), `rows`, `tick` (nothing new, but alive), `skipped`,
+Frames from herald: `following` (the query is understood), `rows`, `tick` (nothing new, but alive), `skipped`,
 `broken` (the database cannot be read), `error` (the browser's message was not understood). Frames from the browser:
-`follow` (filter and position), `ack`.
+`follow` (filter: the parameters of the page's address; position), `ack`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from itertools import count
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
@@ -33,8 +33,12 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.db import DatabaseError, connection
 
+from logs.address import Asked
+from logs.query import Predicate
+from logs.query.conditions import Condition
+from logs.query.predicates import predicate
 from logs.rows import line
-from logs.search import Filter, Row, Visible, visible_to
+from logs.search import Row, Visible, visible_to
 from logs.tail import Position, newest, read_after
 
 logger = logging.getLogger(__name__)
@@ -55,13 +59,29 @@ LOGGED_OUT = 4401
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What one browser is shown: what it may see, of that what it asked for. Browsers with equal views share work."""
+    """What one browser is shown: what it may see, of that what it asked for. Browsers with equal views share work.
+
+    What was asked for is a condition; where it names the present moment, it is what was asked, to be read anew.
+    """
 
     visible: Visible
-    wanted: Filter
+    wanted: Condition | Asked
 
-    def shows(self, row: Mapping[str, Any]) -> bool:
-        return self.visible.allows(row) and self.wanted.matches(row)
+    @classmethod
+    def of(cls, visible: Visible, asked: Asked, now: datetime) -> View:
+        query = asked.query(now)
+        return cls(visible, asked if query.is_relative else query.condition)
+
+    def shows(self, now: datetime) -> Predicate:
+        """Return the function that tells whether a row belongs to this view at the time `now`."""
+        wanted = self.wanted.query(now).to_predicate() if isinstance(self.wanted, Asked) else _predicate(self.wanted)
+        visible = self.visible
+        return lambda row: visible.allows(row) and wanted(row)
+
+
+@lru_cache(maxsize=1_024)
+def _predicate(wanted: Condition) -> Predicate:
+    return predicate(wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,11 +371,11 @@ class Follower:
 def poll(position: Position, views: Iterable[View]) -> Polled:
     """Return what came after `position`, for each view. Who cannot keep up with the bridge skips, and says so."""
     polled = Polled(position)
-    views = list(views)
+    asked = _asked(views)
     for _ in range(CHUNKS_A_POLL):
         batch = read_after(polled.position, CHUNK)
         polled.position = batch.position
-        _sort_in(polled, batch.rows, views)
+        _sort_in(polled, batch.rows, asked)
         if len(batch.rows) < CHUNK:
             return polled
     if datetime.now(UTC) - batch.rows[-1]["received"] > BEHIND:
@@ -370,6 +390,7 @@ def catch_up(start: Position, end: Position, view: View) -> Polled:
     The last reading may reach beyond `end`: `ids` are its rows, which the follower will come by again.
     """
     polled = Polled(start)
+    asked = _asked([view])
     seen = 0
     while polled.position < end:
         batch = read_after(polled.position, CHUNK)
@@ -379,17 +400,23 @@ def catch_up(start: Position, end: Position, view: View) -> Polled:
         if not batch.rows:
             break
         polled.position = batch.position
-        _sort_in(polled, batch.rows, [view])
+        _sort_in(polled, batch.rows, asked)
         if polled.position > end:
             polled.ids = frozenset(row["id"] for row in batch.rows)
     return polled
 
 
-def _sort_in(polled: Polled, rows: list[Row], views: list[View]) -> None:
+def _asked(views: Iterable[View]) -> list[tuple[View, Predicate]]:
+    """Return the views, each with what it asks of a row now."""
+    now = datetime.now(UTC)
+    return [(view, view.shows(now)) for view in views]
+
+
+def _sort_in(polled: Polled, rows: list[Row], asked: list[tuple[View, Predicate]]) -> None:
     for row in rows:
         encoded: Encoded | None = None
-        for view in views:
-            if view.shows(row):
+        for view, shows in asked:
+            if shows(row):
                 encoded = encoded or encode(row)
                 polled.rows.setdefault(view, []).append(encoded)
 
@@ -448,16 +475,15 @@ class LogSocket(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has n
         await self.check_session()
 
     async def follow(self, message: dict[str, Any]) -> None:
-        """Begin anew with the filter and the position in `message`."""
+        """Begin anew with the query and the position in `message`."""
         try:
             position = _position(message.get("position"))
-            query = dict(parse_qsl(str(message.get("filter") or ""), max_num_fields=50))
-            wanted = Filter.parse(query, datetime.now(UTC))
+            asked = Asked.parse(dict(parse_qsl(str(message.get("filter") or ""), max_num_fields=50)))
         except ValueError as error:
             await self.complain(str(error))
             return
         await self.forget()
-        view = View(visible_to(self.scope["user"]), wanted)
+        view = View.of(visible_to(self.scope["user"]), asked, datetime.now(UTC))
         self.watcher = Watcher(view, position, self.text, self.close)
         self.sender = asyncio.get_running_loop().create_task(self.watcher.deliver())
         follower.join(self.watcher)

@@ -1,4 +1,4 @@
-"""What herald keeps: log rows, signs of life, counts by minute, and how far each reader has read."""
+"""What herald keeps: log rows, signs of life, counts by minute, patterns, and how far each reader has read."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Log(models.Model):
 
     class Meta:
         verbose_name = "log"
-        default_permissions = ("view", "delete")
+        default_permissions = ("add", "view", "delete")
         indexes = [
             models.Index(fields=["created", "id"], name="logs_log_created"),
             models.Index(fields=["system_id", "id"], name="logs_log_system"),
@@ -145,6 +145,23 @@ class LogCount(models.Model):
         return f"{self.minute:%Y-%m-%d %H:%M} {self.system_id} {self.level}: {self.count}"
 
 
+class SeenValue(models.Model):
+    """A value that a field of Log has had. Kept by `logs.seen`, which also says what an empty one stands for."""
+
+    field = models.CharField(max_length=40)
+    value = models.CharField(max_length=ID_MAX)
+    folded = models.CharField(max_length=ID_MAX, help_text="The value as logs.query.fold makes it.")
+
+    class Meta:
+        verbose_name = "seen value"
+        default_permissions = ("view",)
+        constraints = [models.UniqueConstraint(fields=["field", "value"], name="logs_seenvalue_key")]
+        indexes = [models.Index(fields=["field", "folded"], name="logs_seenvalue_folded")]
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.value}"
+
+
 class SenderMark(models.Model):
     """The highest sequence number of an acknowledged sender up to which everything is stored.
 
@@ -152,6 +169,7 @@ class SenderMark(models.Model):
     """
 
     sender = models.CharField(max_length=ID_MAX, unique=True)
+    owner = models.CharField(max_length=ID_MAX, default="", help_text="The credential it belongs to; empty: nobody's.")
     high = models.BigIntegerField(default=0)
     low = models.BigIntegerField(default=0)
     updated = models.DateTimeField(auto_now=True)
@@ -243,10 +261,11 @@ class StoreState(models.Model):
     """The one row of what the store must remember beside the rows.
 
     `tx_offset` is added to PostgreSQL's transaction ids so that they keep growing when a restored cluster
-    begins to count anew.
+    begins to count anew. Of the time before `pruned_to`, rows or minute counts have been deleted.
     """
 
     tx_offset = models.BigIntegerField(default=0)
+    pruned_to = models.DateTimeField(null=True)
 
     class Meta:
         default_permissions = ()
@@ -254,3 +273,83 @@ class StoreState(models.Model):
 
     def __str__(self) -> str:
         return f"offset {self.tx_offset}"
+
+
+class Pattern(models.Model):
+    """What is known of all rows of one system at WARNING and above whose messages have one shape.
+
+    Written by `logs.patterns.keeping` alone but for what people decide (`logs.patterns.decisions`). It outlives the rows, and
+    copies of them what it shows. `first_seen` and `last_seen` are by `received`: senders' clocks may say anything.
+    """
+
+    class State(models.TextChoices):
+        """What people have decided about it."""
+
+        OPEN = "open", "Open"
+        RESOLVED = "resolved", "Resolved"
+        IGNORED = "ignored", "Ignored"
+
+    system_id = models.CharField(max_length=ID_MAX)
+    key = models.CharField(max_length=32, help_text="What the rows have in common, as logs.patterns.shapes makes it.")
+    template = models.CharField(max_length=500)
+    exception = models.CharField(max_length=ID_MAX)
+    frame = models.CharField(max_length=300, help_text="The innermost own frame of the traceback.")
+    logger = models.CharField(max_length=ID_MAX)
+    levelno = models.IntegerField(help_text="The highest level it came at.")
+    words = models.TextField(help_text="What a search looks in, folded.")
+
+    count = models.BigIntegerField()
+    first_seen = models.DateTimeField()
+    last_seen = models.DateTimeField()
+    first_version = models.CharField(max_length=ID_MAX)
+    newest_version = models.CharField(max_length=ID_MAX)
+    versions = models.JSONField(default=list, help_text="For each version: name, first and last seen, count.")
+    samples = models.JSONField(default=list, help_text="Copies of its first row and of the newest ones.")
+    hours = models.JSONField(default=list, help_text="Pairs of hour (since 1970) and count, for the last 7 days.")
+
+    state = models.CharField(max_length=8, choices=State.choices, default=State.OPEN)
+    decided_at = models.DateTimeField(null=True)
+    decided_by = models.CharField(max_length=150)
+    resolved_in = models.CharField(max_length=ID_MAX, help_text="The version with the mend; empty: any.")
+    regressed = models.BooleanField(default=False, help_text="It came back after it was resolved.")
+    regressed_at = models.DateTimeField(null=True)
+    regressed_in = models.CharField(max_length=ID_MAX)
+
+    class Meta:
+        verbose_name = "pattern"
+        default_permissions = ("view", "change", "delete")
+        constraints = [
+            models.UniqueConstraint(fields=["system_id", "key"], name="logs_pattern_system_and_key"),
+            models.CheckConstraint(condition=models.Q(count__gt=0), name="logs_pattern_was_seen"),
+            models.CheckConstraint(
+                condition=models.Q(state__in=["open", "resolved", "ignored"]), name="logs_pattern_state_is_known"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(regressed=False) | models.Q(state="open", regressed_at__isnull=False),
+                name="logs_pattern_regressed_is_open",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state="open") | models.Q(decided_at__isnull=False), name="logs_pattern_was_decided"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["state", "regressed", "last_seen", "id"], name="logs_pattern_newest"),
+            models.Index(fields=["system_id", "last_seen"], name="logs_pattern_system"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.system_id}: {self.template[:80]}"
+
+
+class PatternTable(models.Model):
+    """The one row of what must be remembered beside the patterns: how many had to go to make room for others."""
+
+    dropped = models.BigIntegerField(default=0)
+    dropped_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="logs_patterntable_one_row")]
+
+    def __str__(self) -> str:
+        return f"{self.dropped} dropped"

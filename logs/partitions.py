@@ -173,6 +173,12 @@ def newest(day: Day) -> tuple[int, int] | None:
         return found
 
 
+def newest_created(day: Day) -> datetime | None:
+    """Return the newest time that a sender has given a row of this day; None when it has none."""
+    found: datetime | None = _value(f"SELECT max(created) FROM {day.table}")
+    return found
+
+
 def count_beyond(day: Day, tx: int, number: int) -> int:
     """Return how many rows of this day lie after a reader's position."""
     return int(_value(f"SELECT count(*) FROM {day.table} WHERE (tx, id) > (%s, %s)", tx, number))

@@ -339,6 +339,9 @@ class Layout:
             and len(place) + len(self._extra) == len(keys) == len(set(keys))
             and len(self._extra) <= 20
         )
+        self.is_complete = self.is_usual and not self._extra
+        """Whether each key has a column, so that what columns ask is all that is asked."""
+        self.is_small = is_small(self.keys)
         if self.is_usual:
             self._arrange(place)
 
@@ -395,8 +398,12 @@ def _kept_layout(keys: tuple[str, ...]) -> Layout:
 
 def layout_of(keys: tuple[str, ...]) -> Layout:
     """Return the Layout of `keys`, worked out once for those that honest senders repeat."""
-    # What is kept is bounded whatever strangers send.
-    return _kept_layout(keys) if len(keys) <= 64 and sum(map(len, keys)) <= 2_000 else Layout(keys)
+    return _kept_layout(keys) if is_small(keys) else Layout(keys)
+
+
+def is_small(keys: Sequence[str]) -> bool:
+    """Whether keys may be kept: that is bounded whatever strangers send."""
+    return len(keys) <= 64 and sum(map(len, keys)) <= 2_000
 
 
 # Record._make, without counting the values again for each record.
@@ -456,21 +463,22 @@ def _nothing(value: object) -> str:
 
 
 def _usual_real(value: object) -> object:
-    if value is not None and not (type(value) is float and -1e300 < value < 1e300):
-        raise Unusual
-    return value
+    # A greater one may be an integer that a reader of JSON has rounded.
+    if (type(value) is float and -(2.0**63) < value < 2.0**63) or value is None:
+        return value
+    raise Unusual
 
 
 def _usual_int32(value: object) -> object:
-    if value is not None and not (type(value) is int and INT32[0] <= value <= INT32[1]):
-        raise Unusual
-    return value
+    if (type(value) is int and -(2**31) <= value < 2**31) or value is None:
+        return value
+    raise Unusual
 
 
 def _usual_int64(value: object) -> object:
-    if value is not None and not (type(value) is int and INT64[0] <= value <= INT64[1]):
-        raise Unusual
-    return value
+    if (type(value) is int and -(2**63) <= value < 2**63) or value is None:
+        return value
+    raise Unusual
 
 
 def _as_it_is(value: object) -> object:

@@ -10,22 +10,21 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import DatabaseError, connection, transaction
-from django.db.models import F, IntegerField, Value
+from django.db.models import F, IntegerField, Q, Value
 from django.db.models.expressions import RawSQL
 
 from logs import partitions, sizes
-from logs.models import Log, LogCount, ReaderPosition
+from logs.models import Log, LogCount, ReaderPosition, StoreState
 from logs.partitions import Day
 from logs.policies import Plan, cutoff
-from logs.search import COLUMNS
-from logs.tail import Position
+from logs.tail import NAMES, Position
 
 CHUNK = 1_000
 PAUSE = 0.05
@@ -34,6 +33,8 @@ READ_PAUSE = 0.005
 FROM_THE_START_EVERY = timedelta(days=1)
 _LOCK = 0x6865_7261_6C66
 """Advisory lock on PostgreSQL: one process at a time deletes old rows."""
+_ALL = Plan.of(timedelta(0))
+"""The plan under which every row is as good as any other."""
 
 
 @dataclass
@@ -66,6 +67,7 @@ class Seen(NamedTuple):
     received: datetime
     position: Position
     rule: int
+    created: datetime
 
 
 class Pruner:
@@ -113,7 +115,9 @@ class Pruner:
             self._drop_empty_days(now)
             self._fit_size(now)
             # By the default: a policy that keeps a few rows for years must not keep every minute of them.
-            LogCount.objects.filter(minute__lt=cutoff(plan.rules[-1].age, now)).delete()
+            counted_from = cutoff(plan.rules[-1].age, now)
+            _note(counted_from)
+            LogCount.objects.filter(minute__lt=counted_from).delete()
         return self._tally
 
     def dry_run(self, plan: Plan, now: datetime) -> Tally:
@@ -145,7 +149,7 @@ class Pruner:
             if self.stop():
                 self._tally.complete = False
                 return
-            rows = self._read(due.plan, after)
+            rows = _read(due.plan, after, self.chunk)
             if not any(row.received < limit for row in rows):
                 return
             held = self._delete_due(due, rows)
@@ -155,20 +159,6 @@ class Pruner:
             self.told(self._tally)
             if held is not None and not any(due.may_go_unread(row) for row in rows):
                 return  # all that follows is younger, and the reader that has not read these has not read that
-
-    def _read(self, plan: Plan, after: int) -> list[Seen]:
-        """Return the next rows with the rule of each."""
-        tx: Any = Value(0, output_field=IntegerField())
-        if connection.vendor == "postgresql":
-            tx = RawSQL("logs_log.tx", [])
-        found = (
-            Log.objects.filter(id__gt=after)
-            .order_by("id")
-            .annotate(rule=plan.candidate(), tx=tx)
-            .values_list("id", "received", "tx", "rule")[: self.chunk]
-        )
-        rows = [Seen(number, received, Position(tx, number), rule) for number, received, tx, rule in found]
-        return _settled(plan, rows)
 
     def _delete_due(self, due: _Due, rows: Sequence[Seen]) -> int | None:
         """Delete which of these rows are due; return the id of the first that is old enough and waits for a reader."""
@@ -234,8 +224,8 @@ class Pruner:
         while True:
             found = within.filter(id__gt=after).annotate(rule=plan.candidate())
             rows = [
-                Seen(number, received, Position.START, rule)
-                for number, received, rule in found.values_list("id", "received", "rule")[: self.chunk]
+                Seen(number, received, Position.START, *others)
+                for number, received, *others in found.values_list("id", "received", "rule", "created")[: self.chunk]
             ]
             if not rows:
                 return
@@ -246,13 +236,20 @@ class Pruner:
         if self.dry:
             self._tally.days[day] = partitions.count(day)
             return
-        missed = {name: partitions.count_beyond(day, at.tx, at.id) for name, at in readers.items()}
-        number = partitions.drop(day)
+        number = self._drop_whole(day, readers)
         # One that is in use all the time is tried again, and its rows are not taken one by one meanwhile.
         self._tally.days[day] = number or 0
+        self.told(self._tally)
+
+    def _drop_whole(self, day: Day, readers: dict[str, Position]) -> int | None:
+        """Drop a day; return how many rows went, None when it was in use all the time."""
+        missed = {name: partitions.count_beyond(day, at.tx, at.id) for name, at in readers.items()}
+        # Before it goes: what is noted in vain costs a search a little time, what is not would tell of rows that are gone.
+        _note(_newest([(day.end, partitions.newest_created(day) or day.end)]))
+        number = partitions.drop(day)
         if number is not None:
             _add_cut(missed)
-        self.told(self._tally)
+        return number
 
     def _drop_empty_days(self, now: datetime) -> None:
         """A day that is over gets no more rows."""
@@ -277,14 +274,11 @@ class Pruner:
         for day in partitions.days():
             if excess <= 0 or self.stop() or day.end > now:
                 return
-            readers = _readers()
-            missed = {name: partitions.count_beyond(day, at.tx, at.id) for name, at in readers.items()}
             size = partitions.size(day)
-            number = partitions.drop(day)
+            number = self._drop_whole(day, _readers())
             if number is None:
                 return
             excess -= size
-            _add_cut(missed)
             self._tally.over += number
             self.told(self._tally)
 
@@ -294,7 +288,7 @@ class Pruner:
         share = sizes.share_to_go(used, limit)
         most = int(share * _span()) + self.chunk if share else 0
         while used > limit and most > 0 and not self.stop():
-            rows = self._read(Plan.of(timedelta(0)), 0)[:most]
+            rows = _read(_ALL, 0, self.chunk)[:most]
             if not rows:
                 return
             with transaction.atomic():
@@ -346,29 +340,44 @@ def prune_read(
     position: Position, *, chunk: int = CHUNK, pause: float = PAUSE, stop: Callable[[], bool] = lambda: False
 ) -> int:
     """Delete the rows up to `position`, however young they are, in chunks as `prune` does; return how many went."""
-    gone = 0
-    up_to = "id <= %s" if connection.vendor == "sqlite" else "(tx, id) <= (%s, %s)"
-    values = [position.id] if connection.vendor == "sqlite" else [position.tx, position.id]
+    number = 0
     while not stop():
-        last = _oldest(chunk)
-        if last is None:
+        with transaction.atomic():
+            gone = _delete([row for row in _read(_ALL, 0, chunk) if row.position <= position])
+        if not gone:
             break
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(f"DELETE FROM logs_log WHERE id <= %s AND {up_to}", [last, *values])
-            deleted = int(cursor.rowcount)
-        if not deleted:
-            break
-        gone += deleted
+        number += len(gone)
         time.sleep(pause)
-    return gone
+    return number
 
 
-def _oldest(chunk: int) -> int | None:
-    """Return the id up to which the oldest `chunk` rows lie."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT max(id) FROM (SELECT id FROM logs_log ORDER BY id LIMIT %s) AS oldest", [chunk])
-        found: int | None = cursor.fetchone()[0]
-        return found
+def _read(plan: Plan, after: int, chunk: int) -> list[Seen]:
+    """Return the next rows with the rule of each."""
+    tx: Any = Value(0, output_field=IntegerField())
+    if connection.vendor == "postgresql":
+        tx = RawSQL("logs_log.tx", [])
+    found = (
+        Log.objects.filter(id__gt=after)
+        .order_by("id")
+        .annotate(rule=plan.candidate(), tx=tx)
+        .values_list("id", "received", "tx", "rule", "created")[:chunk]
+    )
+    rows = [Seen(number, received, Position(tx, number), *others) for number, received, tx, *others in found]
+    return _settled(plan, rows)
+
+
+def _note(pruned_to: datetime) -> None:
+    """Remember that the minute counts from before this moment are no longer those of the rows that are there."""
+    StoreState.objects.get_or_create(id=1)
+    StoreState.objects.filter(Q(pruned_to=None) | Q(pruned_to__lt=pruned_to), id=1).update(pruned_to=pruned_to)
+
+
+def _newest(times: Iterable[tuple[datetime, datetime]]) -> datetime:
+    """Return the newest of the moments at which rows were received, and written by their senders' clocks.
+
+    A clock counts that is up to a day ahead: one gone astray must not keep searches from the counts of years.
+    """
+    return max(max(received, min(created, received + partitions.DAY)) for received, created in times)
 
 
 def _span() -> int:
@@ -385,7 +394,7 @@ def _settled(plan: Plan, rows: Sequence[Seen]) -> list[Seen]:
         return list(rows)
     moments = [row.received for row in open_ids.values()]
     found = Log.objects.filter(id__in=list(open_ids), received__gte=min(moments), received__lte=max(moments))
-    rules = {values["id"]: plan.rule_of(values, open_ids[values["id"]].rule) for values in found.values(*COLUMNS)}
+    rules = {values["id"]: plan.rule_of(values, open_ids[values["id"]].rule) for values in found.values(*NAMES)}
     # One that another process has deleted meanwhile has no rule any more, and needs none.
     return [row._replace(rule=rules.get(row.id, len(plan.rules) - 1)) for row in rows]
 
@@ -394,6 +403,7 @@ def _delete(rows: Sequence[Seen]) -> list[Seen]:
     """Delete these rows; return them. The bounds in time spare PostgreSQL all other days."""
     if not rows:
         return []
+    _note(_newest((row.received, row.created) for row in rows))
     moments = [row.received for row in rows]
     chosen = Log.objects.filter(id__in=[row.id for row in rows], received__gte=min(moments), received__lte=max(moments))
     chosen.delete()

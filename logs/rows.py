@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any, TypedDict
+from urllib.parse import urlencode
 
 import orjson
 
-from logs.search import IDS, Filter
+from logs.query import term
+from logs.query.fields import NAMES, Kind
 
 LINE_MAX = 1_000
 DETAIL_MAX = 16_000
@@ -87,6 +89,14 @@ def in_words(duration: timedelta) -> str:
         if duration >= unit:
             return f"{duration // unit:,} {word}"
     return "0 s"
+
+
+def precisely(duration: timedelta) -> str:
+    """Return a duration that may be short: `12 ms`, `1.2 s`; from a minute on as `in_words` does."""
+    seconds = duration.total_seconds()
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 59.95 else in_words(max(duration, timedelta(minutes=1)))
 
 
 def lateness(created: datetime, received: datetime) -> str:
@@ -199,7 +209,16 @@ class Detail:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-LABELS = IDS | {
+# The ids by which a record says whose it is.
+_IDS = {
+    "system_id": "System",
+    "sub_system_id": "Host",
+    "sub_sub_system_id": "Part",
+    "produkt_id": "Product",
+    "user_spec_1": "User 1",
+    "user_spec_2": "User 2",
+}
+LABELS = _IDS | {
     "message": "Message",
     "exc_text": "Traceback",
     "stack_info": "Stack",
@@ -227,16 +246,18 @@ LABELS = IDS | {
     "relativecreated": "Since start (ms)",
     "extra": "Extra",
     "peer": "From address",
-    "origin": "Came through",
-    "flags": "Mended by herald",
+    "flags": "Changed by herald",
     "id": "Number",
 }
-_ORDER = ("message", "exc_text", "stack_info", "extra", "created", "received", "levelname", *IDS)
-_BLOCKS = frozenset({"message", "exc_text", "stack_info", "extra", "args", "exc_info", "origin"})
+_ORDER = ("message", "exc_text", "stack_info", "extra", "created", "received", "levelname", *_IDS)
+_BLOCKS = frozenset({"message", "exc_text", "stack_info", "extra", "args", "exc_info"})
 
 
 def details(row: Mapping[str, Any], limit: int | None = DETAIL_MAX) -> list[Detail]:
-    """Return every column of `row` that holds something, the long texts first, each cut to `limit` characters."""
+    """Return every column of `row` that holds something, the long texts first, each cut to `limit` characters.
+
+    But for `origin`, which `logs.path` tells in words.
+    """
     names = [*_ORDER, *(name for name in LABELS if name not in _ORDER)]
     texts = ((name, _text(name, row)) for name in names)
     return [_detail(name, text, row, limit) for name, text in texts if text]
@@ -244,9 +265,14 @@ def details(row: Mapping[str, Any], limit: int | None = DETAIL_MAX) -> list[Deta
 
 def _detail(name: str, text: str, row: Mapping[str, Any], limit: int | None) -> Detail:
     cut = limit is not None and len(text) > limit
-    query = Filter(**{name: row[name]}).to_querystring() if name in IDS else ""
+    query = "" if name in _BLOCKS or not _is_shared(name) else urlencode({"q": term(NAMES[name].name, row[name])})
     shown = short(text, limit) if limit is not None else inert(text)
     return Detail(name, LABELS[name], shown, block=name in _BLOCKS, cut=cut, query=query)
+
+
+def _is_shared(name: str) -> bool:
+    """Whether rows can be asked for that have the same value in this column."""
+    return name != "id" and NAMES[name].kind in (Kind.TEXT, Kind.WHOLE)
 
 
 def _text(name: str, row: Mapping[str, Any]) -> str:

@@ -16,8 +16,10 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from logs.address import Asked
+from logs.models import Level
+from logs.query import term
 from logs.rows import UNSET, in_words, severity, short
-from logs.search import Filter
 from logs.store import OTHER
 from logs.systems import BUCKETS, PER_PAGE, Host, Sort, System, overview
 
@@ -161,10 +163,10 @@ def versions_of(system: System) -> str:
 
 def search_url(system: str, *, host: str = "", level: int = 0, last: str = "") -> str:
     """Return the address of the log page with the rows of a system."""
-    # A name of nothing but spaces would be no filter at all, and is left out like an absent one.
-    wanted = Filter(system_id=system, sub_system_id=host, level=level).to_querystring()
-    parts = [wanted, f"last={last}" if last else ""]
-    return f"{reverse('logs:index')}?{'&'.join(filter(None, parts))}"
+    terms = [term("system", system)] if system else []
+    terms += [term("host", host)] if host else []
+    terms += [f"level:>={Level(level).name}"] if level else []
+    return f"{reverse('logs:index')}?{Asked(' '.join(terms), last).to_querystring()}"
 
 
 # --- Sparklines ----------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ oldest transaction still open.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -77,7 +77,7 @@ def read_after(position: Position, limit: int) -> Batch:
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             cursor.execute(_SQLITE, [position.id, limit])
-            rows = [_from_sqlite(values) for values in cursor.fetchall()]
+            rows = list(map(_row, cursor.fetchall()))
             positions = [Position(0, row["id"]) for row in rows]
             return Batch(rows, positions[-1] if positions else position, positions)
         cursor.execute(_POSTGRESQL, [position.tx, position.id, limit])
@@ -99,18 +99,25 @@ def newest() -> Position:
         return Position(*found) if found else Position.START
 
 
-def _row(values: Iterable[Any]) -> Row:
-    row = dict(zip(NAMES, values, strict=True))
-    for name in ("extra", "origin"):
-        row[name] = orjson.loads(row[name])
-    return row
+def row_maker(names: Sequence[str]) -> Callable[[Iterable[Any]], Row]:
+    """Return what makes a row of the values a cursor gives for the columns `names`, in the types of `read_after`."""
+    texts = [name for name in ("extra", "origin") if name in names]
+    moments = [name for name in ("created", "received") if name in names]
+
+    def row_of(values: Iterable[Any]) -> Row:
+        row = dict(zip(names, values, strict=True))
+        for name in texts:
+            row[name] = orjson.loads(row[name])
+        for name in moments:
+            # SQLite keeps moments in UTC, and no zone with them.
+            if row[name].tzinfo is None:
+                row[name] = row[name].replace(tzinfo=UTC)
+        return row
+
+    return row_of
 
 
-def _from_sqlite(values: Iterable[Any]) -> Row:
-    row = _row(values)
-    for name in ("created", "received"):
-        row[name] = row[name].replace(tzinfo=UTC)
-    return row
+_row = row_maker(NAMES)
 
 
 # --- Readers with a name ------------------------------------------------------------------------------------

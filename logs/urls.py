@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from django.urls import path
 
-from logs import prune_page, systems_page, views
+from logs import old_addresses, prune_page, systems_page, views
 from logs.live import LogSocket
+from logs.patterns import views as errors
 
 app_name = "logs"
 urlpatterns = [
@@ -14,5 +15,11 @@ urlpatterns = [
     path("systems", systems_page.systems, name="systems"),
     path("prune", prune_page.prune, name="prune"),
     path("logs/<int:number>.json", views.show_json, name="row_json"),
+    path("angular/list", old_addresses.list_rows, name="old_list"),
+    path("angular/options", old_addresses.list_options, name="old_options"),
+    path("hello", old_addresses.hello, name="hello"),
+    path("hello_to_ps_basic_logger", old_addresses.hello_to_the_log, name="hello_to_the_log"),
+    path("errors", errors.index, name="errors"),
+    path("errors/<int:number>", errors.show, name="error"),
 ]
 websocket_urlpatterns = [path("ws/logs", LogSocket.as_asgi())]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -13,167 +12,158 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from logs import search, tail
-from logs.models import HeartBeat, Level
+from logs import path, search, seen, tail
+from logs.address import RANGES, ROW_MAX, AddressError, Asked, Cursor
+from logs.models import HeartBeat
+from logs.query import Query, QueryError
+from logs.query.lexer import LENGTH_MAX
 from logs.rows import details, empty_line, in_words, inert, line
-from logs.search import IDS, PAGE_ROWS, PAGE_ROWS_MAX, RANGES, Filter, FilterError, Page
+from logs.search import SORTED_ROWS, Page
 
-SUGGESTIONS = 200
 # What herald writes about its own doings.
 OWN_SYSTEMS = "herald."
-ID_MAX = 2**63 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """Which page of the rows is wanted: the newest one, or that before or after a row."""
-
-    before: int | None = None
-    after: int | None = None
-    limit: int = PAGE_ROWS
-
-    @classmethod
-    def parse(cls, data: Mapping[str, str]) -> Cursor:
-        """Return what the address says; raise FilterError with a sentence for each fault."""
-        values: dict[str, int] = {}
-        errors: dict[str, str] = {}
-        for name, most in (("before", ID_MAX), ("after", ID_MAX), ("limit", PAGE_ROWS_MAX)):
-            text = data.get(name) or ""
-            if not text:
-                continue
-            if text.isascii() and text.isdigit() and len(text) < 20 and 0 < int(text) <= most:
-                values[name] = int(text)
-            else:
-                errors[name] = f"{name} must be a number from 1 to {most:,}."
-        if "before" in values and "after" in values:
-            errors["before"] = "Give either before or after, not both."
-        if errors:
-            raise FilterError(errors)
-        return cls(**values)
+# A page does not wait longer than this for the number of its rows.
+COUNTING = timedelta(milliseconds=500)
+# What the help under the query box shows; docs/query.md has the rest.
+EXAMPLES = (
+    ("card declined", "rows that have both words in their message or traceback, in upper or lower case"),
+    ('"card declined"', "the phrase as it stands"),
+    ("level:>=ERROR", "errors and worse: DEBUG, INFO, WARNING, ERROR, CRITICAL, or a number"),
+    ("system:billing host:web-*", "one application on all hosts whose names begin with web-"),
+    ("timeout OR refused", "one of both; without OR, all must hold"),
+    ("level:ERROR -logger:noisy", "without what a logger says; NOT is the same as -"),
+    ("time:>now-15m", "written in the last 15 minutes; also s, h, d, w, or 2026-11-20T10:00"),
+    ("extra.order_id:42", "what a record carried beside the columns"),
+    ("/order \\d+ failed/", "a regular expression"),
+    ("_exists_:exc_text", "rows that have a traceback"),
+)
 
 
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    """The log page: rows that match the filter in the address, newest arrival first; new ones join live."""
+    """The log page: rows that the query in the address selects, newest arrival first; new ones join live."""
     now = timezone.now()
     try:
         cursor = Cursor.parse(request.GET)
-        wanted = Filter.parse(request.GET, now)
-    except FilterError as error:
-        context = {"errors": error.errors, "page": None, "live": False} | _form(request.GET)
+        asked = Asked.parse(request.GET)
+    except AddressError as error:
+        context = {"errors": error.errors, "page": None, "live": False} | _form(request.GET, request.GET.get("q", ""))
         return render(request, "logs/index.html", context, status=400)
+    query = asked.query(now)
     # Taken before the rows are read: what the page misses because it came in between, the live view brings.
     position = tail.newest()
-    page = search.page(request.user, wanted, before=cursor.before, after=cursor.after, limit=cursor.limit)
-    newest_page = cursor.before is None and page.newer is None
+    page = _page(request, query, cursor)
+    is_newest = cursor.before is None and page.newer is None
     context = {
         "page": page,
         "lines": [line(row) for row in page.rows],
         "position": str(position),
         "deadline": settings.SEARCH_DEADLINE,
-        "query": wanted.to_querystring(),
-        "read_as": " and ".join(read_as(wanted)),
-        "live": newest_page and (wanted.until is None or wanted.until > now),
-        "newest_page": newest_page,
-        "older": _link(wanted, before=page.older),
-        "newer": _link(wanted, after=page.newer),
-        "nothing": _nothing(wanted, page, now),
+        "query": asked.to_querystring(),
+        "read_as": inert(str(query)) if asked.parameters() else "",
+        "count": _count(request, query, page, is_newest),
+        "misread": _misread(query.misread),
+        "live": is_newest and not cursor.sort and (asked.until is None or asked.until > now),
+        "is_newest": is_newest,
+        "sort": cursor.sort,
+        "sorted_rows": SORTED_ROWS,
+        "older": _link(asked, before=page.older),
+        "newer": _link(asked, after=page.newer),
+        "by_time": "" if cursor.sort else "?" + asked.to_querystring(sort="time"),
+        "nothing": _nothing(query, asked, page, now),
         "empty_line": empty_line(),
+        "empty_step": path.EMPTY,
         "bridge": {"host": settings.BRIDGE_HOST, "port": settings.BRIDGE_PORT},
     }
-    return render(request, "logs/index.html", context | _form(request.GET))
+    return render(request, "logs/index.html", context | _form(request.GET, asked.text))
 
 
-def _link(wanted: Filter, **cursor: int | None) -> str:
-    parts = [f"{name}={value}" for name, value in cursor.items() if value is not None]
-    return "?" + "&".join(filter(None, [wanted.to_querystring(), *parts])) if parts else ""
+def _page(request: HttpRequest, query: Query, cursor: Cursor) -> Page:
+    if cursor.sort:
+        return search.by_time(request.user, query, limit=SORTED_ROWS)
+    return search.page(request.user, query, before=cursor.before, after=cursor.after, limit=cursor.limit)
 
 
-def _form(data: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the filter bar shows: what was asked for, even where it could not be understood."""
-    given = {name: data.get(name) or "" for name in ("text", "level", "last", "since", "until", *IDS)}
+def _count(request: HttpRequest, query: Query, page: Page, is_newest: bool) -> str:
+    """Return how many rows there are, where a page does not show it by itself."""
+    if is_newest and page.older is None and page.is_complete:
+        found = search.Count(len(page.rows))
+    else:
+        found = search.count(request.user, query, deadline=COUNTING)
+    return f"{found} row{'' if str(found) == '1' else 's'}"
+
+
+def _misread(error: QueryError | None) -> dict[str, str] | None:
+    """Return what a text that is no query is told: what stands before the fault, the fault, what follows it, and advice."""
+    if error is None:
+        return None
+    parts = {
+        "before": error.query[: error.start][-30:],
+        "fault": error.query[error.start : error.end][:60],
+        "behind": error.query[error.end :][:30],
+    }
+    shown = {name: inert(" ".join(f"[{part}]".split()))[1:-1] for name, part in parts.items()}
+    return shown | {"advice": inert(error.advice)}
+
+
+def _link(asked: Asked, **cursor: int | None) -> str:
+    return "" if None in cursor.values() else "?" + asked.to_querystring(**cursor)
+
+
+def _form(data: Mapping[str, str], text: str) -> dict[str, Any]:
+    """Return what the form shows: what was asked for, even where it could not be understood."""
     return {
-        "given": given,
-        "levels": [name for name in Level.names if name != "NOTSET"],
+        "text": text,
+        "text_max": LENGTH_MAX,
+        "given": {name: data.get(name) or "" for name in ("last", "since", "until")},
         "ranges": [(name, label) for name, (label, _) in RANGES.items()],
-        "id_fields": [(name, label, given[name]) for name, label in IDS.items()],
-        "ids_given": sum(1 for name in IDS if given[name]),
-        "systems": _systems(),
-        "hosts": _hosts(),
+        "examples": EXAMPLES,
     }
 
 
-def _systems() -> list[str]:
-    return _suggestions("system_id")
-
-
-def _hosts() -> list[str]:
-    return _suggestions("sub_system_id")
-
-
-def _suggestions(column: str) -> list[str]:
-    """Return known ids to choose from; one with characters that do not show is left to those who know it."""
-    known = HeartBeat.objects.exclude(**{column: ""}).order_by(column).values_list(column, flat=True).distinct()
-    return [name for name in known[:SUGGESTIONS] if inert(name) == name]
-
-
-def read_as(wanted: Filter) -> Iterator[str]:
-    """Yield, in words, each condition herald understood."""
-    if wanted.level:
-        name = Level(wanted.level).name if wanted.level in Level.values else str(wanted.level)
-        yield f"level ≥ {name}"
-    for name, label in IDS.items():
-        if value := getattr(wanted, name):
-            yield f"{label.lower()} = {inert(value)}"
-    if wanted.text:
-        yield f"text contains “{inert(wanted.text)}”"
-    if wanted.last:
-        yield RANGES[wanted.last][0].lower()
-    elif wanted.since is not None:
-        yield f"from {wanted.since:%Y-%m-%d %H:%M:%S} UTC"
-    if wanted.until is not None:
-        yield f"up to {wanted.until:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _nothing(wanted: Filter, page: Page, now: datetime) -> str:
+def _nothing(query: Query, asked: Asked, page: Page, now: datetime) -> str:
     """Return what an empty page says: `first` (nobody but herald has sent anything yet), a sentence, or nothing."""
-    if not wanted.parameters() and page.newer is None and page.older is None:
+    is_everything = not asked.parameters()
+    if is_everything and page.newer is None and page.older is None:
         herald_alone = all(row["system_id"].startswith(OWN_SYSTEMS) for row in page.rows)
         return "first" if herald_alone else ""
-    if page.rows or not page.complete:
+    if page.rows or not page.is_complete:
         return ""
-    return _silence(wanted, now) if wanted.parameters() else "There is nothing further."
+    return "There is nothing further." if is_everything else _silence(query, now)
 
 
-def _silence(wanted: Filter, now: datetime) -> str:
+def _silence(query: Query, now: datetime) -> str:
     """Return when a system that was asked for was last heard of."""
-    beats = HeartBeat.objects.filter(system_id=wanted.system_id) if wanted.system_id else HeartBeat.objects.none()
-    name = inert(wanted.system_id)
-    newest = beats.order_by("-newest_heartbeat").first()
-    if not wanted.system_id:
+    names = query.needs.equal.get("system_id", frozenset())
+    spelled = seen.spellings("system_id", names) if len(names) == 1 else None
+    if spelled is None:
         return "No rows match."
+    (name,) = names
+    newest = HeartBeat.objects.filter(system_id__in=spelled).order_by("-newest_heartbeat").first()
     if newest is None:
-        return f"No rows match. herald has never heard of {name}."
+        return f"No rows match. herald has never heard of {inert(name)}."
     ago = in_words(now - newest.newest_heartbeat)
-    return f"No rows match. {name} was last heard of {ago} ago."
+    return f"No rows match. {inert(newest.system_id)} was last heard of {ago} ago."
 
 
 @require_safe
 def show(request: HttpRequest, number: int) -> HttpResponse:
     """Everything of one row, nothing cut."""
     row = _row_or_404(request, number)
-    return render(request, "logs/row_page.html", {"line": line(row), "details": details(row, limit=None)})
+    context = {"line": line(row), "details": details(row, limit=None), "path": path.steps(row)}
+    return render(request, "logs/row_page.html", context)
 
 
 @require_safe
 def show_json(request: HttpRequest, number: int) -> HttpResponse:
     """The details of one row for a page that opens it in place; long texts are cut."""
     row = _row_or_404(request, number)
-    return JsonResponse({"details": [detail.as_dict() for detail in details(row)]})
+    told = {"details": [each.as_dict() for each in details(row)], "path": [each.as_dict() for each in path.steps(row)]}
+    return JsonResponse(told)
 
 
 def _row_or_404(request: HttpRequest, number: int) -> search.Row:
-    row = search.row(request.user, number) if number <= ID_MAX else None
+    row = search.row(request.user, number) if number <= ROW_MAX else None
     if row is None:
         raise Http404(f"There is no row {number}; it may be older than what herald keeps.")
     return row

@@ -10,7 +10,7 @@ from django.db import connections
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from logs import store
+from logs import seen, store
 
 hypothesis_settings.register_profile(
     "herald", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
@@ -33,9 +33,10 @@ def _quick_passwords(settings) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_systems_remembered() -> None:
-    """The systems of the test before are gone with its rows."""
+def _nothing_remembered() -> None:
+    """The systems and values of the test before are gone with its rows."""
     store.forget_systems()
+    seen.forget()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tests.heraldsite.test_stages import PRODUCTION, settings_of
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + [
-    *sorted((ROOT / "deploy").glob("*.md")),
+    *sorted((ROOT / "deploy").glob("**/*.md")),
     *sorted((ROOT / "docs").glob("**/*.md")),
 ]
 EXAMPLE = (ROOT / "deploy" / "env.example").read_text()
@@ -66,5 +66,5 @@ def test_every_variable_a_document_names_is_one_herald_reads(document):
 def test_each_package_of_the_apt_list_is_a_name_on_a_line_of_its_own():
     lines = (ROOT / "deploy" / "apt-packages.txt").read_text().splitlines()
     packages = [name for line in lines if (name := line.partition("#")[0].strip())]
-    assert {"python3", "python3-venv", "postgresql", "chromium"} <= set(packages)
+    assert {"python3", "python3-venv", "postgresql", "chromium", "openssh-server", "autossh"} <= set(packages)
     assert [name for name in packages if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", name)] == []

@@ -19,3 +19,11 @@ def test_there_is_a_browser():
 
 def test_there_is_a_postgresql_server():
     assert list(Path("/usr/lib/postgresql").glob("*/bin/initdb")), "apt install postgresql"
+
+
+@pytest.mark.parametrize(
+    ("program", "package"),
+    [("/usr/sbin/sshd", "openssh-server"), ("/usr/bin/ssh", "openssh-client"), ("/usr/bin/autossh", "autossh")],
+)
+def test_there_is_what_tunnels_are_made_of(program: str, package: str):
+    assert Path(program).exists(), f"apt install {package}"

@@ -20,6 +20,7 @@ PAYLOAD_MAX = 2**20
 """Longest payload, in bytes."""
 
 _shapes = Shapes()
+_plain = jsons.Plain()
 
 
 def decode(payload: bytes) -> dict[str, object]:
@@ -40,17 +41,21 @@ def to_record(payload: bytes, *, received: datetime, peer: str = "") -> Record:
 
     Raises Rejected, and nothing else.
     """
-    record = _shapes.record(payload, received, peer)
+    is_json = payload[:1] == b"{"
+    record = (_plain if is_json and len(payload) <= PAYLOAD_MAX else _shapes).record(payload, received, peer)
     if record is not None:
         return record
-    found = _shapes.match(payload)
+    found = None if is_json else _shapes.match(payload)
     try:
         if found is not None:
             shape, values = found
             return shape.layout.build(values, received=received, peer=peer)
         fields, odd = _read(payload)
         if not odd:
-            return layout_of(tuple(fields)).build(list(fields.values()), received=received, peer=peer)
+            layout = layout_of(tuple(fields))
+            if is_json:
+                _plain.learn(layout)
+            return layout.build(list(fields.values()), received=received, peer=peer)
         return build(fields, received=received, peer=peer, odd=odd)
     except NotARecord as error:
         raise Rejected(Reason.NOT_A_RECORD, str(error)) from None

@@ -107,6 +107,10 @@ RELAY_ONLY = env.bool("HERALD_RELAY_ONLY", default=False)
 DISK_FREE_MIN_PERCENT = env.float("HERALD_DISK_FREE_MIN_PERCENT", default=5.0, most=99)
 # How long a search may look before it shows what it has found so far.
 SEARCH_DEADLINE = timedelta(milliseconds=env.int("HERALD_SEARCH_DEADLINE_MS", default=3_000))
+# How many patterns the Errors page remembers.
+PATTERNS_MAX = env.int("HERALD_PATTERNS_MAX", default=20_000, least=100, most=1_000_000)
+# Where people's own code lies, so that its frames stand out in tracebacks; nothing: everywhere but in libraries.
+OWN_ROOTS = tuple(env.list("HERALD_OWN_ROOTS", default=[]))
 LIVE_INTERVAL = timedelta(milliseconds=env.int("HERALD_LIVE_INTERVAL_MS", default=200, least=10))
 
 # --- Databases -----------------------------------------------------------------------------------
@@ -191,6 +195,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "heraldsite.tokens.TokenLogin",
     "heraldsite.access.LoginRequired",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -214,6 +219,8 @@ TEMPLATES = [
         },
     }
 ]
+
+GRAPH_QL_PAGE = False
 
 LANGUAGE_CODE = "en"
 USE_I18N = True

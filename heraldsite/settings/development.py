@@ -6,5 +6,7 @@ from heraldsite.settings.base import *  # noqa: F403
 from heraldsite.settings.base import STORAGES, env
 
 DEBUG = env.bool("HERALD_DEBUG", default=True)
+# A page to try GraphQL queries on.
+GRAPH_QL_PAGE = True
 WHITENOISE_USE_FINDERS = True
 STORAGES = STORAGES | {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}

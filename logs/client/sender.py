@@ -25,8 +25,7 @@ WINDOW_BYTES = 8_388_608
 """What may be on its way without an acknowledgement, in bytes."""
 RETRY_FIRST = 0.15
 RETRY_LONGEST = 30.0
-STEADY_SECONDS = 5.0
-"""A connection that has lasted so long, or brought an acknowledgement, lets the next back-off begin anew."""
+"""The pause before the next connection grows so far; one that brought an acknowledgement lets it begin anew."""
 
 CONNECTING = "connecting"
 CONNECTED = "connected"
@@ -119,6 +118,7 @@ class Sender:
         self._retry_longest = retry_longest
         self._silence_seconds = silence_seconds
         self._drain_until: float | None = None
+        self._was_answered = False
         self._says_goodbye = True
         self._reconnect = False
         self._waker, self._alarm = os.pipe()
@@ -148,21 +148,23 @@ class Sender:
     # --- The thread ------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Connect, send, listen; begin anew after a growing pause whenever that fails."""
+        """Connect, send, listen; begin anew after a growing pause whenever that fails. Ends after `stop`."""
         delay = RETRY_FIRST
         try:
             while not self._is_over():
-                begun = time.monotonic()
                 self._change(CONNECTING, "")
+                self._was_answered = False
                 try:
-                    was_steady = self._converse()
+                    self._converse()
+                    return
                 except Trouble as trouble:
-                    was_steady = time.monotonic() - begun > STEADY_SECONDS and trouble.state == LOST
-                    if self._reconnect and not self._is_over():
+                    # Who is refused again and again, as another of the same name is, must not come ever faster.
+                    self._was_answered &= trouble.state == LOST
+                    if self._reconnect:
                         self._reconnect, delay = False, RETRY_FIRST
                         continue
                     self._change(trouble.state, trouble.text)
-                if was_steady:
+                if self._was_answered:
                     delay = RETRY_FIRST
                 self._pause(delay * (0.5 + random.random() / 2))  # noqa: S311 (it only keeps senders apart)
                 delay = min(2 * delay, self._retry_longest)
@@ -198,8 +200,8 @@ class Sender:
 
     # --- One connection --------------------------------------------------------------------------------
 
-    def _converse(self) -> bool:
-        """Serve one connection to its end; return whether it was worth having."""
+    def _converse(self) -> None:
+        """Serve one connection until the sender is done; raises Trouble when the connection ends before that."""
         address = self._address()
         sock = connect(address)
         try:
@@ -207,7 +209,6 @@ class Sender:
             conversation.greet()
             self._change(CONNECTED, "")
             conversation.serve()
-            return True
         finally:
             self.welcome = None
             sock.close()
@@ -237,7 +238,7 @@ class _Conversation:
             self._socket.sendall(wire.framed(hello.encode()))
             welcome = self._first_answer()
         except OSError as error:
-            raise Trouble(SILENT, f"it accepts connections, but no herald answers ({said(error)})") from None
+            raise unanswered(error) from None
         if isinstance(welcome, wire.Refusal):
             raise Trouble(REFUSED, f"it refused: {welcome.text}")
         if not isinstance(welcome, wire.Welcome):
@@ -253,10 +254,10 @@ class _Conversation:
         while time.monotonic() < deadline:
             data = self._socket.recv(READ_BYTES)
             if not data:
-                raise Trouble(SILENT, "it accepts connections, but closes them: no herald answers behind it")
+                raise ConnectionError("closed")
             for answer in self._parsed(data):
                 return answer
-        raise Trouble(SILENT, "it accepts connections, but no herald answers")
+        raise socket.timeout
 
     def _parsed(self, data: bytes) -> list[Any]:
         try:
@@ -347,6 +348,7 @@ class _Conversation:
                 self._land(answer)
 
     def _land(self, ack: wire.Ack) -> None:
+        self._sender._was_answered = True
         while self._flying and self._flying[0][0] <= ack.acked:
             self._flying_bytes -= self._flying.popleft()[1]
         self._buffer.acknowledge(ack)
@@ -374,6 +376,21 @@ def connect(address: Address) -> socket.socket:
     except (OSError, ValueError) as error:
         sock.close()
         raise Trouble(SILENT, f"no encrypted connection can be made ({said(error)})") from None
+
+
+def unanswered(error: OSError) -> Trouble:
+    """Return what it means that a connection came about and brought no answer to our hello.
+
+    A tunnel's end accepts whatever is at the other one. With no bridge there it closes at once (by a reset, where our
+    hello lies unread in it); with nobody to carry the bytes over, it stays mute.
+    """
+    if isinstance(error, socket.timeout):
+        text = f"no herald answers within {CONNECT_SECONDS:.0f} s: what listens there hangs, or a tunnel's other end is gone"
+    elif isinstance(error, (ConnectionError, ssl.SSLEOFError)):
+        text = "closes them, no herald answers: a tunnel that is up, to a bridge that is down?"
+    else:
+        text = f"no herald answers ({said(error)})"
+    return Trouble(SILENT, f"it accepts connections, but {text}")
 
 
 def said(error: BaseException) -> str:

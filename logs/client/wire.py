@@ -281,7 +281,8 @@ def _text(told: dict[str, Any], key: str, limit: int) -> str:
     value = told.get(key, "")
     if not isinstance(value, str) or len(value) > limit:
         raise ProtocolError("bad hello", f"`{key}` must be a text of at most {limit} characters")
-    return value.replace("\0", "").encode("utf-8", "backslashreplace").decode("utf-8")
+    # What stands for a lone surrogate is longer than it is.
+    return value.replace("\0", "").encode("utf-8", "backslashreplace").decode("utf-8")[:limit]
 
 
 def _number(value: Any) -> float:

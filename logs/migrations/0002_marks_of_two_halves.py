@@ -1,4 +1,4 @@
-"""A sender's number gets a second half, and a reader's position the count of rows it never saw."""
+"""A sender's number gets a second half and an owner, and a reader's position the count of rows it never saw."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ class Migration(migrations.Migration):
         migrations.RenameField("sendermark", "mark", "low"),
         migrations.AlterField("sendermark", "low", models.BigIntegerField(default=0)),
         migrations.AddField("sendermark", "high", models.BigIntegerField(default=0)),
+        migrations.AddField(
+            "sendermark",
+            "owner",
+            models.CharField(default="", help_text="The credential it belongs to; empty: nobody's.", max_length=200),
+        ),
         migrations.AddField(
             "sendermark",
             "updated",

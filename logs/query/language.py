@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -12,9 +12,9 @@ from django.core.exceptions import ValidationError
 from django.db.models import Q
 
 from logs.query import needs, parsing, predicates, sentences, sql
-from logs.query.conditions import Condition, Like, both, conjuncts
+from logs.query.conditions import Between, Bound, Condition, Everything, Like, both, conjuncts
 from logs.query.errors import QueryError
-from logs.query.fields import TEXT
+from logs.query.fields import NAMES, TEXT
 from logs.query.lexer import check_bounds, quoted
 
 Predicate = Callable[[Mapping[str, Any]], bool]
@@ -33,6 +33,23 @@ class Query:
     condition: Condition
     is_relative: bool = False
     misread: QueryError | None = None
+
+    def within(self, since: datetime | None, until: datetime | None = None, *, said: str = "") -> Query:
+        """Return this query of the rows created from `since` up to but not including `until`.
+
+        `said` is how a person put `since` where that names the present moment, such as now-1h.
+        """
+        if since is None and until is None:
+            return self
+        low = Bound(since, inclusive=True, said=said) if since is not None else None
+        high = Bound(until, inclusive=False) if until is not None else None
+        limited = self.limited(Between(NAMES["created"], low, high))
+        return replace(limited, is_relative=self.is_relative or bool(said))
+
+    def limited(self, *conditions: Condition) -> Query:
+        """Return this query of the rows for which all of `conditions` hold too."""
+        parts = tuple(part for part in (self.condition, *conditions) if not isinstance(part, Everything))
+        return replace(self, condition=both(parts) if parts else self.condition)
 
     def to_q(self) -> Q:
         """Return the Q that selects from Log every row of this query, and perhaps some more: see `residual`."""

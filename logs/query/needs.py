@@ -66,7 +66,7 @@ def _value(bound: Bound | None) -> Comparable | None:
 def _of_like(like: Like) -> Needs:
     if like.field.kind is Kind.ANYWHERE:
         return Needs(texts=_usable(piece for piece in like.pattern if not isinstance(piece, Wild)))
-    if like.field.kind is Kind.TEXT and like.literal is not None:
+    if like.field.kind is Kind.TEXT and like.literal is not None and not like.anywhere:
         return Needs(equal={like.field.columns[0]: frozenset({fold(like.literal)})})
     return Needs()
 

@@ -108,8 +108,9 @@ def _between(field: Field, low: Bound | None, high: Bound | None) -> str:
 
 def _value(field: Field, bound: Bound) -> str:
     if isinstance(bound.value, datetime):
-        moment = values.said(bound.value)
-        return f"{bound.said} ({moment})" if bound.said else moment
+        if bound.said:
+            return f"{bound.said} ({values.said(bound.value.replace(microsecond=0))})"
+        return values.said(bound.value)
     if field.kind is Kind.LEVEL and isinstance(bound.value, int):
         return values.level_name(bound.value)
     return str(bound.value)

@@ -9,7 +9,9 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from logs import rows
+from logs.models import Level
 from logs.rows import CODE, in_words, iso
+from logs.store import level_of
 
 register = template.Library()
 
@@ -44,3 +46,16 @@ def inert(text: object) -> str:
 def counted(number: int) -> str:
     """Return a number of rows as people say it: `1 row`, `1,204 rows`."""
     return f"{number:,} row{'s' if number != 1 else ''}"
+
+
+@register.filter
+def thousands(value: int) -> str:
+    """Return a whole number with its thousands separated."""
+    return f"{value:,}"
+
+
+@register.filter
+def level_name(levelno: int) -> str:
+    """Return the name of a level, `WARNING`; of a number between two, that of the lower one with a plus sign."""
+    name = Level(level_of(levelno)).name
+    return name if levelno in Level.values else f"{name}+"

@@ -14,6 +14,7 @@ import pytest
 
 from bridge.codecs import PAYLOAD_MAX, Reason, Rejected, decode, is_hello, pickles, to_record
 from bridge.codecs.inert import DEPTH_MAX, NODES_MAX
+from logs.record import build
 from tests import corpus
 
 RECEIVED = dt.datetime(2026, 11, 22, 13, tzinfo=dt.UTC)
@@ -366,3 +367,63 @@ def test_herald_as_a_later_key_of_a_record_is_data():
 def test_detail_says_where_in_the_payload_it_went_wrong():
     with pytest.raises(Rejected, match=r"malformed: pickle: 100 bytes are announced, 2 are left \(at byte 6\)"):
         decode(b"}X" + struct.pack("<L", 100) + b"ab")
+
+
+USUAL = {
+    "msg": "a message",
+    "name": "shop",
+    "levelno": 20,
+    "levelname": "INFO",
+    "created": 1_795_262_400.25,
+    "msecs": 250.5,
+    "lineno": 3,
+    "thread": 140_000_000_000_000,
+    "SYSTEM_ID": "svc",
+    "exc_text": None,
+}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"msg": "zwölf"},
+        {"msg": "nul \0 and \ud800"},
+        {"msg": "x" * 300_000},
+        {"msg": ["a", "list"]},
+        {"name": None},
+        {"name": {"an": "object"}},
+        {"SYSTEM_ID": "None"},
+        {"levelno": True},
+        {"levelno": 20.0},
+        {"levelno": None},
+        {"levelname": ""},
+        {"lineno": 2**31},
+        {"thread": 2**63},
+        {"thread": 2**70},
+        {"msecs": 2**53 + 1},
+        {"msecs": 2**64},
+        {"msecs": 10**30},
+        {"msecs": float("nan")},
+        {"msecs": "250"},
+        {"created": 2**64},
+        {"created": 1_795_262_400},
+        {"created": -1.0},
+        {"exc_text": "Traceback …"},
+    ],
+    ids=str,
+)
+def test_json_whose_keys_came_before_becomes_the_same_record_as_by_the_long_way(changed: dict[str, object]):
+    fields = {**USUAL, **changed}
+    payload = json.dumps(fields).encode()
+    to_record(json.dumps(USUAL).encode(), received=RECEIVED)
+
+    expected = build(decode(payload), received=RECEIVED, peer="127.0.0.1")
+    assert to_record(payload, received=RECEIVED, peer="127.0.0.1") == expected
+    assert repr(to_record(payload, received=RECEIVED, peer="127.0.0.1")) == repr(expected)
+
+
+def test_json_that_is_no_object_is_rejected_whatever_came_before():
+    to_record(json.dumps(USUAL).encode(), received=RECEIVED)
+    with pytest.raises(Rejected):
+        to_record(json.dumps(list(USUAL)).encode(), received=RECEIVED)

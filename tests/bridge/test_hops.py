@@ -39,6 +39,13 @@ def test_the_state_of_a_bridge_is_told_by_its_connection_its_beats_and_its_rows(
     assert state_of(hop, now) is state
 
 
+@pytest.mark.parametrize(("beat", "state"), [(285, HopState.QUIET), (286, HopState.SILENT)])
+def test_a_bridge_behind_others_has_the_time_that_its_beats_take_through_them(
+    now: datetime, beat: int, state: HopState
+):
+    assert state_of(Hop(connected=True, via="middle", newest_beat=now - beat * SECOND), now) is state
+
+
 def heard(**changes: Any) -> Heard:
     return Heard(**{"bridge": "b" * 32, "name": "near", "peer": "10.0.0.1", "level": 50, **changes})
 
@@ -132,3 +139,24 @@ def test_at_a_start_nobody_is_connected(now: datetime):
     hops.forget_connections()
 
     assert not Hop.objects.get().connected
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["🙂" * 200, "Zürich " * 28, "\x1b" * 200])
+def test_whatever_a_bridge_is_called_it_fits_its_column(now: datetime, name: str):
+    known = Hops()
+    heard = known.hear(hello("b" * 32, name), "10.0.0.7")
+    heard.beat({"behind": [{"bridge": "c" * 32, "name": name, "newest_beat": now.isoformat()}]}, now)
+    known.save("own")
+
+    assert [len(hop.name) <= 200 for hop in Hop.objects.all()] == [True, True]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("bridge", ["\0" * 8, "short", "x" * 65, "ümlaut-ümlaut", 7, None, "two words", "line\nend!"])
+def test_what_is_no_id_of_a_bridge_is_not_kept(now: datetime, bridge: object):
+    known = Hops()
+    known.hear(hello("b" * 32), "10.0.0.7").beat({"behind": [{"bridge": bridge, "name": "x"}]}, now)
+    known.save("own")
+
+    assert [hop.name for hop in Hop.objects.all()] == ["near"]

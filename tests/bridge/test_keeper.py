@@ -9,7 +9,7 @@ from django.utils import timezone
 from bridge.journal import Journal
 from bridge.keeper import Keeper
 from bridge.status import Figures
-from logs import requests, store
+from logs import partitions, requests, store
 from logs.models import Log, PruneRequest, RetentionPolicy
 from tests.logs.records import record
 
@@ -122,3 +122,31 @@ def test_what_somebody_asks_for_is_done_by_the_keeper():
     assert kept() == {"0 days old"}
     assert PruneRequest.objects.get().deleted == 2
     assert [row.message for row in journal.take()] == ["ada had old rows deleted: 2 rows"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_after_a_fault_of_its_own_the_keeper_says_so_once_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def fail(now: datetime) -> None:
+        raise RuntimeError("no such thing")
+
+    monkeypatch.setattr(partitions, "make_ahead", fail)
+    monkeypatch.setattr("bridge.keeper.LOOK_EVERY", timedelta(0))
+    days_old(timezone.now(), 40, 0)
+    journal = Journal("here")
+    keeper = Keeper(30 * DAY, None, Figures(), journal)
+    keeper.start()
+    gone = wait_until_gone("40 days old")
+    days_old(timezone.now(), 41)
+    gone_again = wait_until_gone("41 days old")
+    keeper.stop()
+    keeper.join(60)
+
+    assert gone
+    assert gone_again
+    said = [row.message for row in journal.take() if "a bug" in row.message]
+    assert said == ["a bug of herald's, please report it; old rows may stay: RuntimeError: no such thing"]
+    (told,) = [each for each in caplog.records if each.exc_info]
+    assert told.exc_info is not None
+    assert told.exc_info[0] is RuntimeError

@@ -1,17 +1,24 @@
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from bridge import status
+from bridge import forward, status
 from bridge.models import BridgeStatus
 from bridge.status import Figures, Identity, State
 from bridge.views import page
+from logs import store
 from logs.models import ReaderPosition, RetentionPolicy
+from tests.bridge.standing import destination, hop
+from tests.logs.records import record
 
 pytestmark = pytest.mark.django_db
 
@@ -141,3 +148,136 @@ def test_the_page_tells_what_is_kept_for_how_long_how_much_and_who_missed_rows(c
     assert "of the 476.8 MB it may (HERALD_SIZE_MAX_GB=0.5)" in shown
     assert "1,204 rows were deleted before neelix had read them." in shown
     assert "/prune" not in shown
+
+
+# --- Where rows go on to, and where they come from -----------------------------------------------------------------
+
+
+def shown(client: Client) -> str:
+    page = client.get("/status").content.decode()
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+
+
+def test_a_destination_is_told_with_all_that_matters(admin_client: Client):
+    now = timezone.now()
+    destination(
+        now,
+        dropped="exc_text",
+        masked="message",
+        level=40,
+        waiting=12_345,
+        lag_seconds=130,
+        rejected=7,
+        error="the connection broke (reset)",
+        error_at=now - timedelta(minutes=3),
+    )
+    page = shown(admin_client)
+
+    for text in (
+        "head-office connected since",
+        "herald at 127.0.0.1:9017",
+        "head office , level 50 (40 is asked for); its clock is 2.1 s ahead",
+        "12,345, the oldest for 2 min",
+        "1,234 rows",
+        "Rejected there 7 rows",
+        "3 min ago : the connection broke (reset)",
+        "exc_text dropped, message masked",
+    ):
+        assert text in page
+
+
+def test_trouble_is_counted_at_the_top_and_in_words(admin_client: Client):
+    now = timezone.now()
+    destination(now, "one", state="unreachable")
+    destination(now, "two", state="silent")
+    destination(now, "three")
+    hop(now, "gone-one", connected=False)
+    page = shown(admin_client)
+
+    assert "3 destinations 2 in trouble" in page
+    assert "1 bridge that sends here 1 in trouble" in page
+    assert "one tunnel down" in page
+    assert "two bridge down" in page
+    assert "gone-one gone" in page
+    assert "No bridge of this site runs, so none of these is heard" in page
+
+
+@pytest.mark.django_db(transaction=True)  # on PostgreSQL a row is read once its transaction has ended
+def test_rows_that_wait_are_counted_where_nobody_forwards(admin_client: Client):
+    now = timezone.now()
+    waiting = destination(now, held_until=None, updated=now - timedelta(hours=1), waiting=0)
+    forward.begin(waiting)
+    waiting.save()
+    store.append([record("one"), record("two")])
+    page = shown(admin_client)
+
+    assert "no bridge forwards" in page
+    assert "Waiting 2, the oldest for" in page
+
+
+def test_an_incoming_bridge_is_told_with_its_lag_and_those_behind_it(admin_client: Client):
+    now = timezone.now()
+    hop(now, "branch")
+    hop(now, "till", via="branch")
+    page = shown(admin_client)
+
+    assert "branch up" in page
+    assert "lay there 1.2 s, on the way 100 ms" in page
+    assert "its clock is 3.2 s behind" in page
+    assert "till up behind branch" in page
+
+
+def test_without_either_the_page_says_so(admin_client: Client):
+    page = shown(admin_client)
+
+    assert "manage.py destinations add NAME HOST:PORT" in page
+    assert "No other bridge sends its rows here" in page
+
+
+def test_what_other_bridges_call_themselves_is_text(admin_client: Client):
+    now = timezone.now()
+    destination(now, far_name=HOSTILE + "\u202e", error=HOSTILE, error_at=now, query=HOSTILE, masked=HOSTILE)
+    destination(now, "refused", state="refused", state_text=HOSTILE)
+    hop(now, HOSTILE, peer=HOSTILE)
+    hop(now, HOSTILE + "2", via=HOSTILE)
+    page = admin_client.get("/status").content.decode()
+
+    assert "<script>alert" not in page
+    assert "\u202e" not in page
+    assert page.count("&lt;script&gt;alert(1)") >= 8
+
+
+def test_repeated_records_and_gaps_are_counted(admin_client: Client):
+    now = timezone.now()
+    status.save(identity(now), figures(repeated=1_500, gaps=2), now)
+    page = shown(admin_client)
+
+    assert "1,500 sent again, stored once" in page
+    assert "Gaps 2: senders were acknowledged what this database does not hold" in page
+
+
+def test_a_bridge_of_an_older_herald_is_shown_too(admin_client: Client):
+    now = timezone.now()
+    old = figures()
+    del old["repeated"], old["gaps"]
+    status.save(identity(now), old, now)
+
+    assert "0 sent again, stored once" in shown(admin_client)
+
+
+def test_the_page_asks_no_more_for_many_destinations_that_are_forwarded_for(admin_client: Client):
+    now = timezone.now()
+
+    def asked() -> int:
+        with CaptureQueriesContext(connection) as queries:
+            admin_client.get("/status")
+        return len(queries)
+
+    destination(now, "first")
+    hop(now, "first")
+    few = asked()
+    for number in range(20):
+        destination(now, f"to-{number}")
+        hop(now, f"from-{number}")
+
+    assert asked() == few

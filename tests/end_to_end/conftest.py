@@ -230,10 +230,23 @@ def site(_template: Site, tmp_path: Path) -> Iterator[Site]:
 @pytest.fixture
 def sites(_template: Site, tmp_path: Path) -> Iterator[Callable[[str], Site]]:
     """Make further heralds, by name; each name is what the bridge there calls itself."""
+    with _maker(_template, tmp_path) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def shared_sites(_template: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Site]]:
+    """Make heralds, by name, that the tests of a module share."""
+    with _maker(_template, tmp_path_factory.mktemp("shared")) as make:
+        yield make
+
+
+@contextlib.contextmanager
+def _maker(template: Site, directory: Path) -> Iterator[Callable[[str], Site]]:
     with contextlib.ExitStack() as stack:
 
         def make(name: str) -> Site:
-            found = stack.enter_context(_copied(_template, tmp_path / name))
+            found = stack.enter_context(_copied(template, directory / name))
             found.env["HERALD_BRIDGE_NAME"] = name
             return found
 

@@ -3,70 +3,23 @@
 from __future__ import annotations
 
 import logging
-import logging.handlers
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import CHROMIUM, Visitor, visitor
+from tests.browser import CHROMIUM
 from tests.corpus import entries
-from tests.end_to_end.conftest import Running, Site
+from tests.end_to_end.conftest import Site
+from tests.end_to_end.herald import Herald
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.timeout(300),
     pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not there: apt-get install chromium"),
 ]
-
-NAME, PASSWORD = "admin", "correct horse battery"
-MAKE_ACCOUNT = f"""
-from django.contrib.auth import get_user_model
-get_user_model().objects.create_superuser({NAME!r}, password={PASSWORD!r})
-"""
-
-
-class Herald:
-    """A running herald, and a way to send it records as an application does."""
-
-    def __init__(self, site: Site) -> None:
-        self.site = site
-        done = site.manage("shell", "-v0", "-c", MAKE_ACCOUNT)
-        assert done.returncode == 0, done.stderr
-        self.web = site.start_web()
-        self.bridge: Running = site.start_bridge()
-        self.login: Any = None
-
-    def restart_web(self) -> None:
-        self.web.stop()
-        self.web = self.site.start_web()
-
-    def send(self, *messages: str, system: str, level: int = logging.INFO) -> None:
-        handler = logging.handlers.SocketHandler("127.0.0.1", self.site.bridge_port)
-        for message in messages:
-            record = logging.makeLogRecord(
-                {"msg": message, "levelno": level, "levelname": logging.getLevelName(level), "name": "test"}
-            )
-            record.SYSTEM_ID = system
-            handler.emit(record)
-        handler.close()
-
-    @contextmanager
-    def visit(self, path: str, **options: object) -> Iterator[Visitor]:
-        """Open a page as somebody who has logged in; at the end the browser must have had nothing to complain about."""
-        with visitor(self.site.web, storage_state=self.login, **options) as found:
-            if self.login is None:
-                found.log_in(NAME, PASSWORD, path)
-                self.login = found.context.storage_state()
-            else:
-                found.open(path)
-            yield found
-            assert found.complaints == []
 
 
 @pytest.fixture(scope="module")
@@ -209,16 +162,16 @@ def test_everything_can_be_done_from_the_keyboard(herald: Herald):
         keys.press("/")
         keys.type("SECOND")
         keys.press("Enter")
-        anna.page.wait_for_url("**text=SECOND*")
+        anna.page.wait_for_url("**SECOND*")
         assert anna.messages == ["second"]
+        assert anna.page.locator("#query").input_value() == 'system:"keys" SECOND'
 
 
 def test_without_javascript_the_page_is_a_plain_page(herald: Herald):
     herald.send("plain good", "plain bad", system="plain", level=logging.ERROR)
     herald.site.wait_for_rows(2, "system_id = %s", "plain")
     with herald.visit("/?system_id=plain", java_script_enabled=False) as anna:
-        anna.page.fill("[name=text]", "good")
-        anna.page.select_option("[name=level]", "ERROR")
+        anna.page.fill("[name=q]", "system:plain level:>=error GOOD")
         anna.page.get_by_role("button", name="Search").click()
 
         assert anna.messages == ["plain good"]
@@ -226,6 +179,47 @@ def test_without_javascript_the_page_is_a_plain_page(herald: Herald):
         anna.page.get_by_role("link", name="Everything of this record").click()
         expect(anna.page.locator("[data-name=message]")).to_contain_text("plain good")
         assert anna.page.get_by_role("button", name="Pause").count() == 0
+
+        anna.open("/")
+        anna.page.get_by_text("How to ask").click()
+        anna.page.get_by_role("link", name="level:>=ERROR", exact=True).click()
+        assert "plain bad" in anna.messages
+
+
+def test_what_is_no_query_is_searched_for_and_followed_as_text(herald: Herald):
+    with herald.visit("/") as anna:
+        anna.page.fill("[name=q]", "Refused: (again")
+        anna.page.keyboard.press("Enter")
+        anna.wait_for_live()
+        herald.send("it was refused: (again and again)", "other", system="text")
+
+        expect(anna.page.get_by_text("it was refused: (again and again)")).to_be_visible()
+        assert anna.messages == ["it was refused: (again and again)"]
+        expect(anna.page.locator("#misread")).to_contain_text("This is no query, so it was searched for as it stands.")
+        expect(anna.page.locator("#misread mark")).to_have_text("Refused")
+        assert anna.page.locator("#query").get_attribute("aria-describedby") == "misread"
+
+
+def test_a_live_page_shows_what_its_query_selects_and_nothing_else(herald: Herald):
+    with herald.visit('/?q=system:LIVELY (level:>=ERROR OR "wanted") -unwanted&last=15m') as anna:
+        anna.wait_for_live()
+        herald.send("wanted calm", "calm", "unwanted", system="lively")
+        herald.send("bad", system="Lively", level=logging.ERROR)
+
+        expect(anna.page.locator("#rows .row")).to_have_count(2)
+        assert anna.messages == ["bad", "wanted calm"]
+
+
+def test_a_quick_range_and_a_time_exclude_each_other(herald: Herald):
+    herald.send("then", system="times")
+    herald.site.wait_for_rows(1, "system_id = %s", "times")
+    with herald.visit("/?q=system:times&since=2020-01-01T00:00Z") as anna:
+        assert anna.messages == ["then"]
+        anna.page.select_option("[name=last]", "1h")
+        anna.page.get_by_role("button", name="Search").click()
+        anna.page.wait_for_url("**last=1h*")
+        assert "since" not in anna.page.url
+        assert anna.messages == ["then"]
 
 
 def test_whoever_is_logged_out_is_told_so(herald: Herald):
@@ -244,7 +238,17 @@ def test_no_page_is_wider_than_the_window(herald: Herald, width: int):
     herald.send("wide " + "word" * 200, system="s" * 150)
     herald.site.wait_for_rows(1, "system_id = %s", "s" * 150)
     with herald.visit("/", viewport={"width": width, "height": 700}) as anna:
-        for path in ("/", "/?system_id=" + "s" * 150, "/password", "/status", "/systems", "/prune"):
+        for path in (
+            "/",
+            "/?system_id=" + "s" * 150,
+            "/?q=(" + "w" * 150,
+            "/?sort=time",
+            "/password",
+            "/status",
+            "/departures",
+            "/systems",
+            "/prune",
+        ):
             anna.open(path)
             assert anna.page.evaluate("document.documentElement.scrollWidth") <= width, path
 
@@ -261,11 +265,21 @@ def test_the_choice_of_colours_is_remembered(herald: Herald):
         assert anna.page.evaluate(ground) == dark
 
 
-ADMIN = ["", "logs/log/", "logs/log/?q=x&level=ERROR", "logs/heartbeat/", "logs/logcount/", "logs/readerposition/"]
+ADMIN = [
+    "",
+    "logs/log/",
+    "logs/log/?q=x&level=ERROR",
+    "logs/heartbeat/",
+    "logs/logcount/",
+    "logs/readerposition/",
+    "logs/pattern/",
+]
 ADMIN += ["logs/sendermark/", "auth/user/", "auth/user/add/", "auth/user/1/change/", "auth/group/add/"]
 ADMIN += ["logs/retentionpolicy/", "logs/retentionpolicy/add/", "logs/prunerequest/"]
 ADMIN += ["auth/user/1/password/", "auth/user/1/history/", "auth/user/1/delete/", "axes/accessattempt/"]
 ADMIN += ["django_q/schedule/", "django_q/schedule/add/", "django_q/success/", "bridge/bridgestatus/"]
+ADMIN += ["bridge/destination/", "bridge/destination/add/", "bridge/credential/", "bridge/credential/add/"]
+ADMIN += ["bridge/hop/", "bridge/departure/"]
 
 
 def test_no_page_of_the_administration_breaks_the_content_security_policy(herald: Herald):

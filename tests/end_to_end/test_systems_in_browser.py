@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 
 from tests.browser import CHROMIUM
 from tests.end_to_end.conftest import Site
-from tests.end_to_end.test_browser import Herald
+from tests.end_to_end.herald import Herald
 
 pytestmark = [
     pytest.mark.browser,

@@ -63,8 +63,8 @@ def test_who_shows_none_or_a_wrong_one_is_refused_and_learns_nothing(guarded: Si
 
         assert told["reason"] == ("wrong credentials" if shown else "no credentials")
         assert client.is_closed()
-    samples = guarded.sql("SELECT figures FROM bridge_bridgestatus")[0][0]
-    assert "secret" not in str(samples)
+    assert rejected(guarded, str(told["reason"])) > 0
+    assert "secret" not in str(guarded.sql("SELECT figures FROM bridge_bridgestatus"))
 
 
 def test_a_stock_client_is_sent_away_where_credentials_are_required(guarded: Site):
@@ -87,6 +87,16 @@ def test_a_sender_cannot_claim_another_s_system(guarded: Site):
     assert [(number[1], reason) for number, reason, _ in told] == [(n, "not its system") for n in (3, 4, 5)]
     assert guarded.count("system_id IN ('billing', 'pay.web')") == 2
     assert guarded.count("system_id IN ('billing2', 'shop', 'PAY.web')") == 0
+
+
+def test_a_sender_id_belongs_to_the_credential_that_used_it_first(guarded: Site):
+    with Client(guarded) as client:
+        client.hello(credentials=credential(guarded, "first-user"))
+        client.records(1, 5, "owned")
+        client.acked(5)
+    with Client(guarded, client.sender) as thief:
+        told = thief.hello(credentials=credential(guarded, "thief"))
+        assert told["reason"] == "not your sender"
 
 
 def test_a_credential_that_is_removed_or_renewed_is_no_longer_good(guarded: Site):

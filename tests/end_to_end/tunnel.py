@@ -8,11 +8,14 @@ import threading
 
 
 class Tunnel(contextlib.AbstractContextManager["Tunnel"]):
-    """Hands bytes on in both directions between an ephemeral port of loopback and port `to`; remembers those sent."""
+    """Hands bytes on in both directions between `port` of loopback (0: an ephemeral one) and port `to`.
 
-    def __init__(self, to: int) -> None:
+    It remembers those sent, and like ssh's it accepts connections whether or not anybody listens at its far end.
+    """
+
+    def __init__(self, to: int, port: int = 0) -> None:
         self._to = to
-        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server = socket.create_server(("127.0.0.1", port))
         self.port = int(self._server.getsockname()[1])
         self._sockets: list[socket.socket] = []
         self._seen = bytearray()

@@ -36,6 +36,8 @@ def test_the_log_is_listed_newest_first_and_searched_as_on_its_page(chief: Clien
 
     assert shown(chief.get("/admin/logs/log/")) == ["three", "TWO", "one"]
     assert shown(chief.get("/admin/logs/log/?q=two")) == ["TWO"]
+    assert shown(chief.get("/admin/logs/log/?q=system:SHOP+-two")) == ["one"]
+    assert shown(chief.get("/admin/logs/log/?q=two+OR+one&level=INFO&system_id=shop")) == ["TWO", "one"]
     assert shown(chief.get("/admin/logs/log/?level=ERROR")) == ["TWO"]
     assert shown(chief.get("/admin/logs/log/?system_id=till")) == ["three"]
 
@@ -55,6 +57,15 @@ def test_the_log_is_listed_in_pages_without_counting_or_skipping(chief: Client):
     said = " ".join(query["sql"].upper() for query in queries if "LOGS_LOG" in query["sql"].upper())
     assert "COUNT(" not in said
     assert " OFFSET " not in said
+
+
+def test_a_text_that_is_no_query_is_searched_for_in_the_list_too(chief: Client):
+    append([record("a_(b"), record("other")])
+
+    answer = chief.get("/admin/logs/log/?q=a_(b")
+
+    assert shown(answer) == ["a_(b"]
+    assert "Searched as text, for it is no query." in text(answer)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +113,7 @@ def test_a_retired_system_may_be_deleted_and_none_added(chief: Client):
     assert not HeartBeat.objects.exists()
 
 
-@pytest.mark.parametrize("model", ["logcount", "readerposition", "sendermark", "prunerequest"])
+@pytest.mark.parametrize("model", ["logcount", "prunerequest", "readerposition", "seenvalue", "sendermark"])
 def test_what_herald_keeps_for_itself_is_only_shown(chief: Client, model: str):
     append([record("x")])
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -19,14 +20,16 @@ from django.test import Client
 from heraldsite.accounts import MUST_CHANGE_PASSWORD
 from heraldsite.asgi import application
 from logs import live
+from logs.address import Asked
 from logs.live import FRAME, WINDOW, Encoded, Follower, View, Watcher, catch_up, follower, frames, poll
-from logs.search import Filter, visible_to
+from logs.query import parse
+from logs.search import visible_to
 from logs.store import append
 from logs.tail import Position, newest
 from tests.logs.records import record
 
-ALL = View(visible_to(AnonymousUser()), Filter())
-ERRORS = View(visible_to(AnonymousUser()), Filter(level=40))
+ALL = View(visible_to(AnonymousUser()), parse("").condition)
+ERRORS = View(visible_to(AnonymousUser()), parse("level:>=ERROR").condition)
 PLACE = Position(1, 9)
 
 
@@ -132,6 +135,25 @@ def test_one_reading_sorts_the_rows_for_every_view():
     assert [json.loads(row.text)["message"] for row in polled.rows[ALL]] == ["calm", "bad"]
     assert [json.loads(row.text)["message"] for row in polled.rows[ERRORS]] == ["bad"]
     assert polled.rows[ALL][1] is polled.rows[ERRORS][0]
+
+
+def a_view(now: datetime, **asked: Any) -> View:
+    return View.of(visible_to(AnonymousUser()), Asked(**asked), now)
+
+
+def test_equal_queries_are_one_view_however_they_are_written(now: datetime):
+    assert a_view(now, text="level:>=ERROR  system:shop") == a_view(now, text="level:>=40 AND system:shop")
+    assert a_view(now, text="a") != a_view(now, text="b")
+    assert a_view(now, last="1h") == a_view(now + timedelta(minutes=5), last="1h")
+
+
+@pytest.mark.parametrize("asked", [{"text": "time:>now-1h"}, {"last": "1h"}])
+def test_a_query_that_names_the_present_is_read_anew(asked: dict[str, str], now: datetime):
+    view = a_view(now, **asked)
+    row = record(at=now)._asdict()
+
+    assert view.shows(now + timedelta(minutes=59))(row)
+    assert not view.shows(now + timedelta(minutes=61))(row)
 
 
 @stored

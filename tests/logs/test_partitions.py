@@ -11,7 +11,7 @@ import pytest
 from django.db import DatabaseError, connection, connections
 
 from logs import partitions, sizes, tail
-from logs.models import Log, ReaderPosition
+from logs.models import Log, ReaderPosition, StoreState
 from logs.partitions import Day, make_ahead
 from logs.policies import Plan, Rule
 from logs.query import parse
@@ -130,6 +130,7 @@ def test_a_day_goes_whole_when_all_of_it_is_older_than_every_age_and_not_before(
     assert tally.by_rule == told.by_rule == {}
     assert kept() == ["2 d", "1 d", "0 d"]
     assert names()[0] == "2026-11-20"
+    assert StoreState.objects.get().pruned_to == Day((now - 3 * DAY).date()).end
 
 
 def test_a_day_with_a_row_that_a_policy_keeps_stays_and_the_others_go_one_by_one(now: datetime):
@@ -174,6 +175,7 @@ def test_the_oldest_days_go_until_the_log_fits_its_size_but_never_that_of_today(
     tally = prune(Plan.of(1000 * DAY), now, pause=0)
     assert tally.over == 2_001
     assert Log.objects.count() == 6_003
+    assert StoreState.objects.get().pruned_to == Day((now - 3 * DAY).date()).end
 
     settings.SIZE_MAX_GB = 1 / sizes.GB
     assert prune(Plan.of(1000 * DAY), now, pause=0).over == 4_002

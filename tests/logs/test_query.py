@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from logs.models import Log
 from logs.query import FIELDS, Query, QueryError, parse, parse_or_text, quoted, term, validate_query
 from logs.query.cases import NOW, ORDINARY, REFUSALS, SECTIONS, Example, Refusal
+from logs.query.conditions import conjuncts
 from logs.query.lexer import LENGTH_MAX, NESTING_MAX
 from logs.query.regexes import required, searcher
 
@@ -312,3 +313,32 @@ def test_queries_are_read_in_many_threads_at_once():
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+# --- Narrower queries ------------------------------------------------------------------------------------------------
+
+
+def test_a_query_is_narrowed_to_a_time():
+    hour = timedelta(hours=1)
+    query = parse("a OR b").within(NOW - hour, NOW)
+
+    assert str(query) == (
+        '(text contains "a" or text contains "b") and 2026-11-22 11:00:00 UTC ≤ time < 2026-11-22 12:00:00 UTC'
+    )
+    assert not query.is_relative
+    assert parse("").within(None) == parse("")
+    assert str(parse("").within(None, NOW)) == "time < 2026-11-22 12:00:00 UTC"
+
+
+def test_a_moment_reckoned_from_now_is_said_to_the_second():
+    query = parse("").within(NOW + timedelta(microseconds=7), said="now-1h")
+
+    assert str(query) == "time ≥ now-1h (2026-11-22 12:00:00 UTC)"
+    assert query.is_relative
+
+
+def test_a_narrowed_query_keeps_what_was_wrong_with_its_text():
+    query = parse_or_text("a: (").within(NOW)
+
+    assert query.misread is not None
+    assert query.limited(*conjuncts(parse("level:ERROR").condition)).misread is query.misread

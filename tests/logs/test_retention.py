@@ -8,12 +8,13 @@ from django.db import connection
 from django.db.models import Sum
 
 from logs import sizes, tail
-from logs.models import Log, LogCount, ReaderPosition
+from logs.models import Log, LogCount, ReaderPosition, StoreState
 from logs.policies import Plan, Rule
 from logs.query import parse
 from logs.retention import Pruner, dry_run, prune, prune_read
-from logs.search import Filter, page
+from logs.search import histogram, page
 from logs.store import append
+from logs.tail import newest
 from tests.logs.records import record
 
 pytestmark = pytest.mark.django_db
@@ -236,8 +237,7 @@ def test_the_text_index_is_kept_in_step(now: datetime):
 
     prune(Plan.of(HOUR), now, pause=0)
 
-    wanted = Filter(text="needle")
-    assert [row["message"] for row in page(AnonymousUser(), wanted).rows] == ["needle young"]
+    assert [row["message"] for row in page(AnonymousUser(), parse("needle")).rows] == ["needle young"]
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute("INSERT INTO logs_log_text (logs_log_text, rank) VALUES ('integrity-check', 1)")
@@ -262,6 +262,7 @@ def test_the_oldest_rows_go_until_the_log_fits_its_size_whatever_policies_say(no
     assert numbers == list(range(tally.over, 3_000))
     assert 600 < tally.over < 1_500
     assert ReaderPosition.objects.get().cut == tally.over
+    assert StoreState.objects.get().pruned_to == now
 
 
 def test_a_log_within_its_size_loses_nothing(now: datetime, settings):
@@ -274,3 +275,52 @@ def test_a_log_within_its_size_loses_nothing(now: datetime, settings):
 @pytest.mark.parametrize(("used", "limit", "share"), [(100, 100, 0.0), (100, 80, 0.3), (100, 0, 1.0), (50, 100, 0.0)])
 def test_no_look_deletes_much_more_than_its_share(used: int, limit: int, share: float):
     assert sizes.share_to_go(used, limit) == pytest.approx(share)
+
+
+# --- What minute counts can be asked about ------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_is_remembered_up_to_when_something_was_deleted(now: datetime):
+    append([record(str(n), at=now - n * HOUR) for n in (3, 2, 1)])
+    prune(Plan.of(2 * HOUR), now, pause=0)
+    assert StoreState.objects.get().pruned_to == now - 2 * HOUR
+
+    prune(Plan.of(5 * HOUR), now, pause=0)
+    assert StoreState.objects.get().pruned_to == now - 2 * HOUR
+
+    prune_read(newest(), pause=0)
+    assert StoreState.objects.get().pruned_to == now - HOUR
+    assert not Log.objects.exists()
+
+
+def test_a_policy_that_lets_young_rows_go_is_remembered_and_so_are_clocks_that_are_ahead(now: datetime):
+    append([record("short", at=now - 2 * HOUR)])
+    plan = Plan.of(100 * HOUR, rule("short", HOUR))
+
+    prune(plan, now, pause=0)
+    assert StoreState.objects.get().pruned_to == now - 2 * HOUR
+
+    append([record("short", at=now - 2 * HOUR)._replace(created=now - HOUR / 2)])
+    prune(plan, now, pause=0)
+    assert StoreState.objects.get().pruned_to == now - HOUR / 2
+    assert histogram(AnonymousUser(), parse(""), since=now - HOUR, until=now).kind == "rows"
+
+    append([record("short", at=now - 2 * HOUR)._replace(created=now + 10_000 * HOUR)])
+    prune(plan, now, pause=0)
+    assert StoreState.objects.get().pruned_to == now + 22 * HOUR
+
+
+def test_a_dry_run_leaves_the_counts_as_good_as_they_were(now: datetime):
+    append([record("old", at=now - 2 * HOUR)])
+
+    assert dry_run(Plan.of(HOUR), now).rows == 1
+    assert not StoreState.objects.exclude(pruned_to=None).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_waits_for_nobody_yet_moves_nothing(now: datetime):
+    append([record("unread", at=now)])
+
+    assert prune_read(tail.Position.START, pause=0) == 0
+    assert not StoreState.objects.exclude(pruned_to=None).exists()

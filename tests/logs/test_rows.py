@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logs.rows import DETAIL_MAX, LINE_MAX, Line, details, empty_line, in_words, inert, line
+from logs.rows import DETAIL_MAX, LINE_MAX, Line, details, empty_line, in_words, inert, line, precisely
 from logs.templatetags.logs import codes
 from tests.logs.records import record
 
@@ -103,12 +103,22 @@ def test_the_details_hold_every_column_that_holds_something():
 
     assert found["lineno"].text == "0"
     assert '"a": "⟦U+202E⟧"' in found["extra"].text
-    assert found["system_id"].query == "system_id=a%26b"
+    assert found["system_id"].query == "q=system%3A%22a%26b%22"
+    assert found["lineno"].query == "q=line%3A%220%22"
+    assert found["extra"].query == found["message"].query == found["id"].query == ""
     assert not {"exc_text", "process", "origin", "taskname"} & found.keys()
 
 
 def test_the_template_of_the_browser_has_every_field_of_a_line():
     assert empty_line().keys() == line(row()).keys() == Line.__annotations__.keys()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 ms"), (0.0014, "1 ms"), (0.9994, "999 ms"), (0.9996, "1.0 s"), (59.94, "59.9 s"), (59.96, "1 min")],
+)
+def test_short_durations_are_said_precisely(seconds: float, words: str):
+    assert precisely(timedelta(seconds=seconds)) == words
 
 
 @pytest.mark.parametrize(

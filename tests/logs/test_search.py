@@ -1,21 +1,20 @@
 from __future__ import annotations
 
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.db import connection
-from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from logs import search
 from logs.models import Log
+from logs.query import parse, quoted
 from logs.query.folding import LOWER
-from logs.search import Filter, FilterError, page
+from logs.search import page, texts, walk
 from logs.store import append
 from logs.tail import Position, read_after
 from tests.logs.records import record
@@ -26,116 +25,6 @@ HOUR = timedelta(hours=1)
 
 def messages(found: search.Page) -> list[str]:
     return [row["message"] for row in found.rows]
-
-
-# --- Reading a filter ----------------------------------------------------------------------------------------------
-
-
-def test_a_filter_reads_back_what_it_wrote(now: datetime):
-    given = Filter(
-        text="50 % & more",
-        level=40,
-        system_id="shop",
-        sub_system_id="web-1",
-        sub_sub_system_id="w/2",
-        produkt_id="café",
-        user_spec_1="a=b",
-        user_spec_2="+",
-        since=now - HOUR,
-        until=now,
-    )
-
-    assert Filter.parse(QueryDict(given.to_querystring()).dict(), now) == given
-
-
-def test_a_quick_range_stays_one_in_the_address(now: datetime):
-    wanted = Filter.parse({"last": "1h"}, now)
-
-    assert wanted.since == now - HOUR
-    assert wanted.to_querystring() == "last=1h"
-
-
-def test_nothing_given_is_the_empty_filter(now: datetime):
-    assert Filter.parse({"text": "  ", "level": "", "before": "7", "limit": "5"}, now) == Filter()
-
-
-@pytest.mark.parametrize(("given", "level"), [("error", 40), ("ERROR", 40), ("35", 35), ("NOTSET", 0)])
-def test_a_level_is_a_name_or_a_number(given: str, level: int, now: datetime):
-    assert Filter.parse({"level": given}, now).level == level
-
-
-def test_a_time_without_zone_is_utc(now: datetime):
-    moment = datetime(2026, 11, 22, 14, 3, tzinfo=UTC)
-
-    assert Filter.parse({"since": "2026-11-22T14:03"}, now).since == moment
-    assert Filter.parse({"since": "2026-11-22T15:03+01:00"}, now).since == moment
-
-
-@pytest.mark.parametrize(
-    ("given", "about", "says"),
-    [
-        ({"level": "LOUD"}, "level", "choose one of NOTSET, DEBUG"),
-        ({"level": "-1"}, "level", "is not known"),
-        ({"level": "٣"}, "level", "is not known"),
-        ({"last": "2y"}, "last", "15m, 1h"),
-        ({"since": "yesterday"}, "since", "such as 2026-11-22T14:03"),
-        ({"until": "0001-01-01T00:00+14:00"}, "until", "is not a date"),
-        ({"since": "2026-11-22", "until": "2026-11-21"}, "since", "must be before"),
-        ({"last": "1h", "since": "2026-11-22"}, "last", "not both"),
-        ({"text": "x" * 1_001}, "text", "at most 1,000"),
-        ({"text": "a\0b"}, "text", "NUL"),
-        ({"system_id": "s" * 201}, "system_id", "at most 200"),
-        ({"sytem_id": "shop"}, "sytem_id", "there are text, level, system_id"),
-    ],
-)
-def test_what_cannot_be_understood_is_said(given: dict[str, str], about: str, says: str, now: datetime):
-    with pytest.raises(FilterError) as caught:
-        Filter.parse(given, now)
-
-    assert says in caught.value.errors[about]
-
-
-def test_every_fault_is_named_at_once(now: datetime):
-    with pytest.raises(FilterError) as caught:
-        Filter.parse({"level": "LOUD", "colour": "red"}, now)
-
-    assert caught.value.errors.keys() == {"level", "colour"}
-
-
-@given(st.dictionaries(st.sampled_from(["text", "level", "last", "since", "until", "system_id", "x"]), st.text()))
-def test_any_address_is_a_filter_or_a_filter_error(data: dict[str, str]):
-    now = datetime(2026, 11, 22, tzinfo=UTC)
-    with suppress(FilterError):
-        wanted = Filter.parse(data, now)
-        assert Filter.parse(wanted.parameters(), now) == wanted
-
-
-# --- What matches --------------------------------------------------------------------------------------------------
-
-CREATED = datetime(2026, 11, 22, 12, tzinfo=UTC)
-ROW = {"message": "Zahlung 77 über 5 € fehlgeschlagen", "exc_text": "ConnectionRefusedError", "levelno": 40}
-ROW |= dict.fromkeys(search.IDS, "") | {"system_id": "shop", "created": CREATED}
-
-
-@pytest.mark.parametrize(
-    ("wanted", "matches"),
-    [
-        (Filter(), True),
-        (Filter(text="zahlung"), True),
-        (Filter(text="ÜBER"), True),
-        (Filter(text="refused"), True),
-        (Filter(text="uber"), False),
-        (Filter(level=40), True),
-        (Filter(level=41), False),
-        (Filter(system_id="shop"), True),
-        (Filter(system_id="Shop"), False),
-        (Filter(since=CREATED), True),
-        (Filter(until=CREATED), False),
-        (Filter(text="zahlung", system_id="till"), False),
-    ],
-)
-def test_a_row_matches_when_every_part_holds(wanted: Filter, matches: bool):
-    assert wanted.matches(ROW) is matches
 
 
 # --- Both engines agree with the predicate -------------------------------------------------------------------------
@@ -155,20 +44,18 @@ def test_the_database_finds_exactly_what_the_predicate_says(texts: list[str], ne
     append([record(message=text, exc_text=text[::-1]) for text in texts])
     inner = texts[0][cut : cut + 6].strip()
     for asked in {needle.strip(), inner or needle.strip()}:
-        wanted = Filter(text={"u": asked.upper(), "l": asked.lower()}.get(case, asked))
-        rows = search.visible_to(ANYBODY).rows().order_by("-id").values("message", "exc_text", "levelno")
+        query = parse(quoted({"u": asked.upper(), "l": asked.lower()}.get(case, asked)))
+        rows = search.visible_to(ANYBODY).rows().order_by("-id").values(*search.COLUMNS)
 
-        found = [(row["message"], row["exc_text"]) for row in page(ANYBODY, wanted).rows]
-
-        assert found == [(row["message"], row["exc_text"]) for row in rows if wanted.matches(row)]
+        assert page(ANYBODY, query).rows == list(filter(query.to_predicate(), rows))
 
 
 @pytest.mark.django_db
 def test_every_letter_the_index_is_asked_for_is_folded_by_the_engine_as_by_us(now: datetime):
-    pairs = [(chr(big), little) for big, little in LOWER.items() if big <= search._SAME_EVERYWHERE]
+    pairs = [(chr(big), little) for big, little in LOWER.items() if big <= texts.SAME_EVERYWHERE]
     append([record(message=f"<{little * 3}>") for _, little in pairs])
 
-    lost = [big for big, _ in pairs if not page(ANYBODY, Filter(text=f"<{big * 3}>")).rows]
+    lost = [big for big, _ in pairs if not page(ANYBODY, parse(quoted(f"<{big * 3}>"))).rows]
 
     assert len(pairs) > 300
     assert lost == []
@@ -178,7 +65,7 @@ def test_every_letter_the_index_is_asked_for_is_folded_by_the_engine_as_by_us(no
 def test_the_tail_and_the_page_show_the_same_row(now: datetime):
     append([record(message="x", extra='{"a": [1]}')])
 
-    assert page(ANYBODY, Filter()).rows == read_after(Position.START, 10).rows
+    assert page(ANYBODY, parse("")).rows == read_after(Position.START, 10).rows
 
 
 # --- Pages ---------------------------------------------------------------------------------------------------------
@@ -190,52 +77,121 @@ def fifty(db: None) -> list[int]:
     return list(Log.objects.order_by("id").values_list("id", flat=True))
 
 
-@pytest.mark.parametrize("wanted", [Filter(), Filter(text="row"), Filter(text="ro"), Filter(level=10)])
-def test_pages_lead_through_all_rows_and_back(fifty: list[int], wanted: Filter):
+EVERY_ROUTE = [
+    "",
+    "row",
+    "ro",
+    "level:>=10",
+    "system:SHOP",
+    "/r.w/",
+    "row system:shop",
+    "level:>=10 time:>now-1h",
+    "id:>0",
+]
+
+
+@pytest.mark.parametrize("text", EVERY_ROUTE)
+@pytest.mark.parametrize("slice_of", [7, 20_000])
+def test_pages_lead_through_all_rows_and_back(
+    fifty: list[int], text: str, slice_of: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(walk, "FIRST_SLICE", slice_of)
+    monkeypatch.setattr(walk, "NARROW", slice_of)
+    monkeypatch.setattr(walk, "BOUNDING_CHUNK", slice_of * 5)
+    monkeypatch.setattr(walk, "CHUNK", 11)
+    query = parse(text)
     down: list[int] = []
-    found = page(ANYBODY, wanted, limit=20)
+    found = page(ANYBODY, query, limit=20)
     while True:
         down += [row["id"] for row in found.rows]
         if found.older is None:
             break
-        found = page(ANYBODY, wanted, before=found.older, limit=20)
+        found = page(ANYBODY, query, before=found.older, limit=20)
     assert down == fifty[::-1]
 
     up = [row["id"] for row in found.rows]
     while found.newer is not None:
-        found = page(ANYBODY, wanted, after=found.newer, limit=20)
+        found = page(ANYBODY, query, after=found.newer, limit=20)
         up = [row["id"] for row in found.rows] + up
     assert up == fifty[::-1]
 
 
 def test_the_newest_page_has_nothing_newer(fifty: list[int]):
-    found = page(ANYBODY, Filter(), limit=20)
+    found = page(ANYBODY, parse(""), limit=20)
 
     assert found.newer is None
     assert found.older == found.rows[-1]["id"]
-    assert found.complete
+    assert found.is_complete
 
 
 def test_a_page_beyond_the_last_row_is_empty_and_leads_back(fifty: list[int]):
-    found = page(ANYBODY, Filter(), before=fifty[0])
+    found = page(ANYBODY, parse(""), before=fifty[0])
 
     assert found.rows == []
-    assert [row["id"] for row in page(ANYBODY, Filter(), after=found.newer).rows] == fifty[::-1]
+    assert [row["id"] for row in page(ANYBODY, parse(""), after=found.newer).rows] == fifty[::-1]
 
 
 @pytest.mark.django_db
 def test_an_empty_log_is_an_empty_page():
-    assert page(ANYBODY, Filter(text="x", level=10)) == search.Page([], None, None)
+    assert page(ANYBODY, parse("xyz level:ERROR")) == search.Page([], None, None)
+    assert page(ANYBODY, parse("")) == search.Page([], None, None)
+
+
+@pytest.mark.django_db
+def test_systems_of_several_spellings_are_mixed_in_the_order_of_arrival():
+    names = ["shop", "Shop", "till", "SHOP", "shop", "Till"]
+    append([record(str(number), system_id=name, levelno=40) for number, name in enumerate(names)])
+
+    assert messages(page(ANYBODY, parse("system:shop"))) == ["4", "3", "1", "0"]
+    assert messages(page(ANYBODY, parse("system:shop level:>=ERROR"), limit=3)) == ["4", "3", "1"]
+    assert messages(page(ANYBODY, parse("system:(SHOP OR tilL)"), limit=3)) == ["5", "4", "3"]
+    assert messages(page(ANYBODY, parse("system:shop OR 2"))) == ["4", "3", "2", "1", "0"]
+
+
+@pytest.mark.django_db
+def test_a_value_that_was_never_seen_is_answered_without_looking_at_a_row():
+    append([record()])
+    with CaptureQueriesContext(connection) as queries:
+        found = page(ANYBODY, parse("host:web-11 hello"))
+
+    assert found == search.Page([], None, None)
+    assert not [query for query in queries if "FROM logs_log " in query["sql"] and "message" in query["sql"]]
+
+
+@pytest.mark.django_db
+def test_a_query_that_nothing_can_fulfil_finds_nothing():
+    append([record()])
+
+    assert page(ANYBODY, parse("system:shop system:till")).rows == []
+    assert page(ANYBODY, parse("NOT *")).rows == []
+    assert page(ANYBODY, parse("id:>99999999999999999999999")).rows == []
 
 
 def test_a_narrow_time_is_found_wherever_its_rows_lie(db: None, now: datetime, monkeypatch: pytest.MonkeyPatch):
     append([record(message="then", created=now - HOUR), *[record(message="now", created=now)] * 30])
-    monkeypatch.setattr(search, "NARROW", 10)
-    monkeypatch.setattr(search, "CHUNK", 4)
+    monkeypatch.setattr(walk, "FIRST_SLICE", 5)
+    monkeypatch.setattr(walk, "NARROW", 10)
+    monkeypatch.setattr(walk, "CHUNK", 4)
+    everything = parse("")
 
-    assert messages(page(ANYBODY, Filter(until=now))) == ["then"]
-    assert len(page(ANYBODY, Filter(since=now)).rows) == 30
-    assert len(page(ANYBODY, Filter(since=now), limit=7).rows) == 7
+    assert messages(page(ANYBODY, everything.within(None, now))) == ["then"]
+    assert len(page(ANYBODY, everything.within(now)).rows) == 30
+    assert len(page(ANYBODY, everything.within(now), limit=7).rows) == 7
+    assert messages(page(ANYBODY, parse("then").within(now - 2 * HOUR))) == ["then"]
+
+
+@pytest.mark.parametrize("chunk", [4, 10, 1_000])
+def test_a_time_is_looked_for_among_the_ids_in_which_it_lies(
+    fifty: list[int], now: datetime, chunk: int, monkeypatch: pytest.MonkeyPatch
+):
+    append([record(message=f"then {number}", created=now + number * HOUR / 9) for number in range(9)])
+    append([record(message="late", created=now - HOUR), *[record(message="after")] * 20])
+    monkeypatch.setattr(walk, "BOUNDING_CHUNK", chunk)
+    monkeypatch.setattr(walk, "NARROW", 3)
+    wanted = parse("/the/").within(now, now + 5 * HOUR / 9)
+
+    assert messages(page(ANYBODY, wanted)) == ["then 4", "then 3", "then 2", "then 1", "then 0"]
+    assert messages(page(ANYBODY, parse("/a/").within(now - HOUR, now))) == ["late"]
 
 
 class Clock:
@@ -249,61 +205,57 @@ class Clock:
         return self.seconds
 
 
-def test_a_search_out_of_time_says_how_far_it_came_and_can_go_on(fifty: list[int], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(search, "FIRST_SLICE", 10)
-    monkeypatch.setattr(search, "_next_span", lambda span, seconds: span)
-    wanted = Filter(text="r!")
-    found = page(ANYBODY, wanted, within=timedelta(seconds=3), clock=Clock())
+def test_a_search_out_of_time_says_what_it_looked_at_and_can_go_on(fifty: list[int], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(walk, "FIRST_SLICE", 10)
+    monkeypatch.setattr(walk, "_next_span", lambda span, seconds: span)
+    query = parse("r!")
+    found = page(ANYBODY, query, within=timedelta(seconds=3), clock=Clock())
 
-    assert (found.rows, found.complete) == ([], False)
-    assert found.searched_to is not None
+    assert (found.rows, found.is_complete) == ([], False)
     assert found.older is not None
     assert fifty[0] < found.older <= fifty[-10]
+    arrivals = dict(Log.objects.values_list("id", "received"))
+    assert found.scanned == search.Scanned(arrivals[found.older], arrivals[fifty[-1]])
 
     turns = 0
-    while not found.complete:
-        found = page(ANYBODY, wanted, before=found.older, within=timedelta(seconds=3), clock=Clock())
+    while not found.is_complete:
+        found = page(ANYBODY, query, before=found.older, within=timedelta(seconds=3), clock=Clock())
         turns += 1
     assert found.older is None
     assert 0 < turns <= 5
 
 
 def test_a_page_that_is_full_before_time_is_out_is_complete(fifty: list[int]):
-    found = page(ANYBODY, Filter(), limit=5, within=timedelta(seconds=-1))
+    found = page(ANYBODY, parse(""), limit=5, within=timedelta(seconds=-1))
 
-    assert found.complete
+    assert found.is_complete
     assert len(found.rows) == 5
 
 
-@pytest.mark.parametrize("wanted", [Filter(), Filter(text="row 4"), Filter(level=40, system_id="shop")])
-def test_no_page_counts_or_skips_by_offset(fifty: list[int], wanted: Filter):
+def test_rows_sorted_by_time_are_the_newest_arrivals(db: None, now: datetime):
+    append([record(str(number), created=now + (number * 7 % 10) * HOUR) for number in range(10)])
+
+    found = search.by_time(ANYBODY, parse(""), limit=5)
+
+    assert messages(found) == sorted("56789", key=lambda n: -(int(n) * 7 % 10))
+    assert found.older is not None
+    assert messages(search.by_time(ANYBODY, parse("3"))) == ["3"]
+
+
+@pytest.mark.parametrize("text", ["", "row 4", "level:>=ERROR system:shop", "/r/", "host:WEB-1 time:<now"])
+def test_no_search_counts_or_skips_by_offset(fifty: list[int], text: str):
+    query = parse(text)
     with CaptureQueriesContext(connection) as queries:
-        page(ANYBODY, wanted, before=fifty[30], limit=10)
+        page(ANYBODY, query, before=fifty[30], limit=10)
+        search.by_time(ANYBODY, query, limit=10)
+        search.count(ANYBODY, query)
+        search.facets(ANYBODY, query)
+        search.histogram(ANYBODY, query)
+        search.neighbours(ANYBODY, fifty[20])
 
     said = " ".join(query["sql"].upper() for query in queries)
     assert "COUNT(" not in said
     assert " OFFSET " not in said
-
-
-def plan(run: Any) -> str:
-    """Return how the engine means to run the last query that `run` makes."""
-    with CaptureQueriesContext(connection) as queries:
-        run()
-    sql = [query["sql"] for query in queries if "logs_log_text" in query["sql"]][-1]
-    with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
-        return "; ".join(row[3] for row in cursor.fetchall())
-
-
-def test_a_text_is_found_by_the_index_and_its_rows_by_their_number(fifty: list[int]):
-    if connection.vendor != "sqlite":
-        pytest.skip("SQLite's plan; PostgreSQL chooses by its statistics")
-
-    steps = plan(lambda: page(ANYBODY, Filter(text="row 4", system_id="shop"))).split("; ")
-
-    assert steps[0].startswith("SCAN logs_log_text VIRTUAL TABLE INDEX")
-    assert steps[1] == "SEARCH logs_log USING INTEGER PRIMARY KEY (rowid=?)"
-    assert len(steps) == 2
 
 
 @pytest.mark.django_db
@@ -316,3 +268,110 @@ def test_a_row_is_found_by_its_number():
     assert found is not None
     assert found["message"] == "this one"
     assert search.row(ANYBODY, number + 1) is None
+
+
+# --- What stands around a row ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def crowd(db: None, now: datetime) -> dict[str, int]:
+    """Rows of two systems, each of two processes; every third one came late."""
+    append(
+        [
+            record(
+                f"{number}",
+                system_id="shop" if number % 2 else "",
+                process=number // 2 % 2 or None,
+                thread=7,
+                created=now + (number - (50 if number % 3 == 0 else 0)) * HOUR / 60,
+            )
+            for number in range(24)
+        ]
+    )
+    return dict(Log.objects.values_list("message", "id"))
+
+
+@pytest.mark.parametrize(
+    ("by", "before", "after"),
+    [
+        ("system", ["7", "9"], ["13", "15"]),
+        ("process", ["3", "7"], ["15", "19"]),
+        ("thread", ["3", "7"], ["15", "19"]),
+        ("time", ["8", "10"], ["13", "14"]),
+    ],
+)
+def test_neighbours_are_of_the_same_kind(crowd: dict[str, int], by: Any, before: list[str], after: list[str]):
+    found = search.neighbours(ANYBODY, crowd["11"], 2, by)
+
+    assert found is not None
+    assert found.row["message"] == "11"
+    assert [row["message"] for row in found.before] == before
+    assert [row["message"] for row in found.after] == after
+
+
+def test_a_row_of_no_system_has_neighbours_of_none(crowd: dict[str, int]):
+    found = search.neighbours(ANYBODY, crowd["0"], 2, "process")
+
+    assert found is not None
+    assert (found.before, [row["message"] for row in found.after]) == ([], ["4", "8"])
+    assert search.neighbours(ANYBODY, max(crowd.values()) + 1) is None
+
+
+def test_neighbours_by_time_of_the_same_moment_go_by_arrival(db: None, now: datetime):
+    append([record(str(number), created=now) for number in range(5)])
+    numbers = list(Log.objects.order_by("id").values_list("id", flat=True))
+
+    found = search.neighbours(ANYBODY, numbers[2], 3, "time")
+
+    assert found is not None
+    assert [row["message"] for row in (*found.before, *found.after)] == ["0", "1", "3", "4"]
+
+
+# --- Numbers -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("", 50), ("row 1", 50), ("/row 1/", 11), ("level:>=ERROR", 20), ("no", 0)]
+)
+def test_rows_are_counted(fifty: list[int], text: str, number: int):
+    query = parse(text if text != "row 1" else "row")
+
+    assert search.count(ANYBODY, query) == search.Count(number)
+
+
+def test_a_count_ends_at_its_cap(fifty: list[int], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("logs.search.numbers.COUNT_MAX", 49)
+    found = search.count(ANYBODY, parse("row"))
+
+    assert (found, str(found)) == (search.Count(49, is_capped=True), "49+")
+    assert str(search.Count(10_000, is_capped=True)) == "10,000+"
+    monkeypatch.setattr("logs.search.numbers.COUNT_MAX", 50)
+    assert search.count(ANYBODY, parse("row")) == search.Count(50)
+
+
+def test_a_count_out_of_time_says_so(fifty: list[int], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(walk, "FIRST_SLICE", 10)
+    found = search.count(ANYBODY, parse("/r/"), deadline=timedelta(0), clock=Clock())
+
+    assert (found, str(found)) == (search.Count(10, is_complete=False), "at least 10")
+
+
+def test_facets_tell_the_values_of_the_newest_rows(db: None):
+    append([record(system_id="old")] * 10)
+    append([record(system_id=f"s{number % 3}", levelno=40 if number == 0 else 20) for number in range(10)])
+
+    level, system, host = search.facets(ANYBODY, parse(""), ["level", "system", "sub_system_id"], 2, rows=10)
+
+    assert level == search.Facet("level", [(20, 9), (40, 1)], 10, is_sample=True)
+    assert system == search.Facet("system", [("s0", 4), ("s1", 3)], 10, others=3, is_sample=True)
+    assert host.values == [("web-1", 10)]
+    assert search.facet(ANYBODY, parse("/hello/ level:ERROR"), "system") == search.Facet("system", [("s0", 1)], 1)
+
+
+@pytest.mark.django_db
+def test_values_are_completed_by_any_name_of_their_field():
+    append([record(system_id="Billing"), record(system_id="shop")])
+
+    assert search.seen_values(ANYBODY, "system", "b") == ["Billing"]
+    assert search.seen_values(ANYBODY, "system_id") == ["Billing", "shop"]
+    assert search.seen_values(ANYBODY, "message") == search.seen_values(ANYBODY, "nothing") == []

@@ -163,6 +163,18 @@ def durability() -> object:
         return cursor.fetchone()[0]
 
 
+def test_a_sender_that_has_an_owner_is_nobody_else_s():
+    append([], marks={"a": Move(NOWHERE, (0, 7))})
+    assert store.mark_of("a", "shop") == (0, 7)
+    assert store.mark_of("b", "shop") == NOWHERE
+    append([], marks={"b": Move(NOWHERE, (0, 1))})
+
+    assert store.mark_of("b", "shop") == (0, 1)
+    for thief in ("billing", ""):
+        with pytest.raises(store.NotTheirs):
+            store.mark_of("a", thief)
+
+
 def test_marks_of_senders_long_silent_are_forgotten(now: datetime):
     for number in range(5):
         append([], marks={f"s{number}": Move(NOWHERE, (0, 1))})

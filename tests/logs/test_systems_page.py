@@ -49,9 +49,9 @@ def test_a_system_is_shown_with_age_levels_host_and_version_and_leads_into_the_s
 
     page = text(ada.get("/systems"))
 
-    assert '<a href="/?system_id=shop+%26+co"><bdi>shop &amp; co</bdi></a>' in page
-    assert '<a href="/?level=ERROR&amp;system_id=shop+%26+co&amp;last=1h">' in page
-    assert '<a href="/?system_id=shop+%26+co&amp;sub_system_id=web-1"><bdi>web-1</bdi></a>' in page
+    assert '<a href="/?q=system%3A%22shop+%26+co%22"><bdi>shop &amp; co</bdi></a>' in page
+    assert '<a href="/?q=system%3A%22shop+%26+co%22+level%3A%3E%3DERROR&amp;last=1h">' in page
+    assert '<a href="/?q=system%3A%22shop+%26+co%22+host%3A%22web-1%22"><bdi>web-1</bdi></a>' in page
     assert ">3 min ago</time>" in page
     assert "<b><bdi>1.4.2</bdi></b>" in page
     assert 'aria-label="2 records in the last 6 h, ' in page

@@ -5,6 +5,7 @@ from datetime import timedelta
 from html import unescape
 from typing import Any
 
+import orjson
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection
@@ -14,11 +15,10 @@ from django.utils import timezone
 from django.utils.html import escape
 
 from logs.models import Log
+from logs.path import Step
 from logs.rows import Line, inert
-from logs.search import Filter
 from logs.store import append
 from logs.tail import newest
-from logs.views import read_as
 from tests.logs.records import Answer, record
 
 pytestmark = pytest.mark.django_db
@@ -81,15 +81,59 @@ def test_the_address_is_the_filter(anna: Client):
 def test_the_page_says_how_it_understood_the_filter(anna: Client):
     answer = anna.get("/?level=ERROR&system_id=shop&text=%3Cb%3E")
 
-    assert "level ≥ ERROR and system = shop and text contains “&lt;b&gt;”" in text(answer)
+    assert "level ≥ ERROR and system = shop and text contains &quot;&lt;b&gt;&quot;" in text(answer)
 
 
-def test_each_part_of_a_filter_is_said_in_words():
-    moment = timezone.now().replace(year=2026, month=1, day=2, hour=3, minute=4, second=5)
+def test_the_query_box_takes_the_language_and_shows_what_old_addresses_ask_for(anna: Client):
+    append([record("good"), record("bad", levelno=40), record("worse", levelno=50, system_id="till")])
 
-    said = list(read_as(Filter(level=35, until=moment, sub_system_id="web-1")))
+    assert shown(anna.get("/?q=level:>%3DERROR+-system:TILL")) == ["bad"]
+    assert shown(anna.get("/?q=bad+OR+good&last=1h")) == ["bad", "good"]
+    assert 'name="q" id="query" value="level:&gt;=ERROR system:&quot;shop&quot;"' in text(
+        anna.get("/?level=ERROR&system_id=shop")
+    )
 
-    assert said == ["level ≥ 35", "host = web-1", "up to 2026-01-02 03:04:05 UTC"]
+
+def test_a_text_that_is_no_query_is_searched_for_and_the_page_says_what_would_be_right(anna: Client):
+    append([record("ConnectionError: refused (again"), record("other")])
+
+    answer = anna.get("/?q=ConnectionError: refused (again")
+
+    assert shown(answer) == ["ConnectionError: refused (again"]
+    assert "This is no query, so it was searched for as it stands." in text(answer)
+    assert "text contains &quot;ConnectionError: refused (again&quot;" in text(answer)
+    assert "<mark>ConnectionError</mark>: refused (again" in text(answer)
+
+
+def test_what_cannot_even_be_searched_for_is_said(anna: Client):
+    answer = anna.get("/?q=" + "x" * 4_097)
+
+    assert answer.status_code == 400
+    assert "at most 4,096 are allowed" in text(answer)
+
+
+def test_the_rows_are_counted_up_to_a_cap(anna: Client, monkeypatch: pytest.MonkeyPatch):
+    append([record(str(number)) for number in range(30)])
+
+    assert '<span class="count">1 row</span>' in text(anna.get("/?q=29"))
+    assert '<span class="count">30 rows</span>' in text(anna.get("/?limit=10"))
+    monkeypatch.setattr("logs.search.numbers.COUNT_MAX", 20)
+    assert '<span class="count">20+ rows</span>' in text(anna.get("/?limit=10"))
+
+
+def test_rows_can_be_sorted_by_time_within_a_bound_that_is_said(anna: Client, monkeypatch: pytest.MonkeyPatch):
+    hour = timedelta(hours=1)
+    append([record("first"), record("came late", created=timezone.now() - 3 * hour)])
+    link = re.search(r'class="sort" href="([^"]+)"', text(anna.get("/?q=system:shop")))
+    assert link is not None
+
+    answer = anna.get(f"/{unescape(link[1])}")
+
+    assert shown(answer) == ["first", "came late"]
+    assert "sorted, not live" in text(answer)
+    assert "These are the" not in text(answer)
+    monkeypatch.setattr("logs.views.SORTED_ROWS", 1)
+    assert "These are the 1 rows that arrived last" in text(anna.get("/?sort=time"))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +159,7 @@ def test_an_address_that_is_not_understood_is_answered_with_a_sentence_and_no_ro
 
 
 def test_what_was_typed_stays_in_the_form_when_it_is_not_understood(anna: Client):
-    assert 'value="a &quot;b&quot;"' in text(anna.get("/?colour=red&text=a+%22b%22"))
+    assert 'value="a &quot;b&quot;"' in text(anna.get("/?colour=red&q=a+%22b%22"))
 
 
 def test_links_lead_through_all_pages_without_a_script(anna: Client):
@@ -218,6 +262,30 @@ def test_the_details_of_a_row_are_cut(anna: Client):
 
     assert (found[0]["name"], found[0]["cut"]) == ("message", True)
     assert len(found[0]["text"]) < 20_000
+
+
+def test_the_way_of_a_row_is_told_in_place_and_on_its_page(anna: Client):
+    hop = {"bridge": "b-id", "name": HOSTILE[0], "received": "2026-11-22T12:00:00+00:00", "redacted": ["args dropped"]}
+    append([record("x", origin=orjson.dumps([hop]).decode(), flags="redacted"), record("direct")])
+    number = Log.objects.get(message="x").id
+
+    page = text(anna.get(f"/logs/{number}"))
+    told = anna.get(f"/logs/{number}.json").json()["path"]
+
+    assert [step["name"] for step in told] == [HOSTILE[0], "this bridge"]
+    assert told[0]["removed"] == "removed before it left: args dropped"
+    assert escape(HOSTILE[0]) in page
+    assert HOSTILE[0] not in page
+    assert page.count('<li class="step">') == 2
+    assert anna.get(f"/logs/{number + 1}.json").json()["path"] == []
+    assert "Came through" not in text(anna.get(f"/logs/{number + 1}"))
+
+
+def test_the_template_for_steps_fills_the_values_a_step_has(anna: Client):
+    append([record("x")])
+    template = text(anna.get("/")).partition('<template id="step-template">')[2].partition("</template>")[0]
+
+    assert set(re.findall(r'data-step="(\w+)"', template)) == Step.__annotations__.keys()
 
 
 @pytest.mark.parametrize("path", ["/logs/1", "/logs/1.json", "/logs/99999999999999999999999"])

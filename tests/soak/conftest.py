@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.end_to_end.conftest import _template, shared_site, site
+from tests.end_to_end.conftest import _template, shared_site, site, sites
 
-__all__ = ["_template", "shared_site", "site"]
+__all__ = ["_template", "shared_site", "site", "sites"]

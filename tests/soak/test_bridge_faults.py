@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.end_to_end.conftest import SERVER, Site
+from tests.end_to_end.conftest import PATIENCE, SERVER, Site
 from tests.end_to_end.frames import frame
 from tests.end_to_end.test_faults import locked
 
@@ -30,7 +30,8 @@ class Sender(threading.Thread):
 
     def run(self) -> None:
         while not self.over.is_set():
-            with contextlib.suppress(OSError), self.site.connect(timeout=5) as client:
+            # Longer than any lock: records of two connections would have no order that could be judged.
+            with contextlib.suppress(OSError), self.site.connect(timeout=PATIENCE) as client:
                 while not self.over.is_set():
                     client.sendall(b"".join(frame(str(self.sent + n)) for n in range(20)))
                     self.sent += 20

@@ -13,6 +13,8 @@ import pytest
 from bridge.codecs import to_record
 from bridge.codecs.stock import stock_frame
 from tests import corpus
+from tests.end_to_end.conftest import Site
+from tests.end_to_end.frames import frame
 from tests.soak.original_bridge import OriginalBridge, install, networks_can_be_made, original_bridge
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
@@ -88,3 +90,16 @@ def test_key_it_does_not_know_costs_it_that_record_and_those_behind_it(bridge: O
 
     assert [one["message"] for one in rows] == ["first", "later"]
     assert "'order' is an invalid keyword argument for Log" in bridge.output
+
+
+def test_a_destination_of_its_kind_feeds_it_every_row_as_slowly_as_it_needs(bridge: OriginalBridge, site: Site):
+    site.start_bridge()
+    host, port = bridge.address
+    done = site.manage("destinations", "add", "old", f"{host}:{port}", "--kind", "ps_bridge", "--rate", "50")
+    assert done.returncode == 0, done.stderr
+    with site.connect() as client:
+        client.sendall(b"".join(frame(str(n), "svc", order=n, taskName="Task-1") for n in range(300)))
+    rows = bridge.wait_for_rows(300, "svc", timeout=120)
+
+    assert [one["message"] for one in rows] == [str(n) for n in range(300)]
+    assert bridge.rows("herald.hop")[0]["message"] == "hop beat"

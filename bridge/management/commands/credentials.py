@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
-from bridge.conversations import secret_hash
+from bridge.conversations import new_secret, secret_hash
 from bridge.management.commands.destinations import said
 from bridge.models import Credential
 
@@ -74,8 +73,3 @@ class Command(BaseCommand):
     def _show(self, secret: str) -> None:
         self.stdout.write(secret)
         self.stderr.write("This is the only time the secret is shown.")
-
-
-def new_secret() -> str:
-    """Return a secret that nobody guesses."""
-    return secrets.token_urlsafe(32)

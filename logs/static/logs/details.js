@@ -29,6 +29,27 @@ function addLocal(element, text) {
   element.replaceChildren(time, text.slice(text.split(" ")[0].length));
 }
 
+function makeStep(step) {
+  const item = document.getElementById("step-template").content.firstElementChild.cloneNode(true);
+  for (const element of item.querySelectorAll("[data-step]")) {
+    const text = step[element.dataset.step] ?? "";
+    if (element.localName !== "time") {
+      write(element, text);
+      continue;
+    }
+    element.setAttribute("datetime", text);
+    element.textContent = text;
+    localise(element);
+  }
+  return item;
+}
+
+function makePath(steps) {
+  const field = document.getElementById("path-template").content.firstElementChild.cloneNode(true);
+  field.querySelector("ol").append(...steps.map(makeStep));
+  return field;
+}
+
 export async function open(row) {
   const detail = row.querySelector(".detail");
   if ("loaded" in detail.dataset) return;
@@ -39,7 +60,9 @@ export async function open(row) {
     if (!answer.ok) throw new Error(answer.status === 404 ? "herald no longer keeps it" : `herald answered ${answer.status}`);
     const fields = document.createElement("dl");
     fields.className = "fields";
-    fields.append(...(await answer.json()).details.map((each) => makeField(id, each)));
+    const told = await answer.json();
+    fields.append(...told.details.map((each) => makeField(id, each)));
+    if (told.path.length) fields.append(makePath(told.path));
     detail.querySelector(".problem")?.remove();
     detail.prepend(fields);
   } catch (error) {

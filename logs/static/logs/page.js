@@ -22,6 +22,12 @@ document.addEventListener("click", async (event) => {
   source.textContent = "Copied";
 });
 
+// A quick range and a time from and to exclude each other: the last choice holds.
+byId("last")?.addEventListener("change", (event) => {
+  if (event.target.value) document.querySelectorAll("[data-moment]").forEach((field) => { field.value = ""; });
+});
+document.querySelectorAll("[data-moment]").forEach((field) => field.addEventListener("input", () => { byId("last").value = ""; }));
+
 // The form sends local times with their zone, and leaves out what is empty.
 byId("filter")?.addEventListener("formdata", (event) => {
   for (const [name, value] of [...event.formData]) {
@@ -34,6 +40,7 @@ byId("filter")?.addEventListener("formdata", (event) => {
 });
 for (const field of document.querySelectorAll("[data-moment]")) {
   const given = field.value ? new Date(field.value.includes("Z") || field.value.includes("+") ? field.value : `${field.value}Z`) : null;
+  field.value = ""; // what a field of this type cannot hold, the browser complains about
   field.type = "datetime-local";
   field.step = 1;
   field.dataset.local = "yes";
@@ -67,8 +74,16 @@ function toWhere() {
   view?.look();
 }
 
+// Most often a query is narrowed down: the caret goes behind it, ready for the next word.
+function toQuery() {
+  const box = byId("query");
+  if (box.value && !box.value.endsWith(" ")) box.value += " ";
+  box.focus();
+  box.setSelectionRange(box.value.length, box.value.length);
+}
+
 const KEYS = {
-  "/": () => { byId("text").focus(); byId("text").select(); },
+  "/": toQuery,
   j: () => step(1),
   k: () => step(-1),
   l: () => view?.toggle(),

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('logs', '0003_retention_policies'),
+        ('logs', '0007_retention_policies'),
     ]
 
     operations = [

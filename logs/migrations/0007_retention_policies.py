@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('logs', '0002_marks_of_two_halves'),
+        ('logs', '0006_patterns'),
     ]
 
     operations = [
