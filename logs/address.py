@@ -70,10 +70,15 @@ class Asked:
             errors["last"] = "Choose either a quick range or a time from and to, not both."
         if not errors and values.get("since") and values.get("until") and values["since"] >= values["until"]:
             errors["since"] = "The time “from” must be before the time “to”."
+        text = "" if errors else _one_text(values)
+        try:
+            parse_or_text(text)
+        except QueryError as error:
+            errors["q"] = error.advice
         if errors:
             raise AddressError(errors)
         times = {name: values.pop(name) for name in ("last", "since", "until") if name in values}
-        return cls(_one_text(values), **times)
+        return cls(text, **times)
 
     def query(self, now: datetime) -> Query:
         """Return the query that selects what is asked for, at the time `now`."""
@@ -96,7 +101,7 @@ class Asked:
 
 def _one_text(values: Mapping[str, str]) -> str:
     """Return one query that asks for all that the parameters ask for; what was written as a query stays as it is."""
-    former = [values[name] for name in values if name != "q"]
+    former = [value for name, value in values.items() if name == "text" or name == "level" or name in IDS]
     text = values.get("q", "")
     if not former or not text:
         return " ".join(former) or text

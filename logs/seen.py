@@ -41,6 +41,7 @@ _Pair = tuple[str, str]
 _INSERT = """
 INSERT INTO logs_seenvalue (field, value, folded) VALUES (%s, %s, %s) ON CONFLICT (field, value) DO NOTHING
 """
+_SELECT = "SELECT value FROM logs_seenvalue WHERE field = %s AND folded IN"
 _values_of = itemgetter(*map(Record._fields.index, FIELDS))
 
 
@@ -122,8 +123,10 @@ def spellings(field: str, folded: Collection[str]) -> list[str] | None:
     """
     if field not in FIELDS or any(len(value) > LENGTH_MAX for value in folded):
         return None
-    found = SeenValue.objects.filter(field=field, folded__in=[INCOMPLETE, *folded]).values_list("value", flat=True)
-    values = list(found)
+    asked = [field, INCOMPLETE, *folded]
+    with connection.cursor() as cursor:
+        cursor.execute(f"{_SELECT} ({', '.join(['%s'] * (len(asked) - 1))})", asked)
+        values = [value for (value,) in cursor.fetchall()]
     return None if INCOMPLETE in values else sorted(values)
 
 

@@ -101,20 +101,28 @@ def newest() -> Position:
 
 def row_maker(names: Sequence[str]) -> Callable[[Iterable[Any]], Row]:
     """Return what makes a row of the values a cursor gives for the columns `names`, in the types of `read_after`."""
-    texts = [name for name in ("extra", "origin") if name in names]
-    moments = [name for name in ("created", "received") if name in names]
+    decoders = [(name, decode) for name, decode in _DECODERS.items() if name in names]
 
     def row_of(values: Iterable[Any]) -> Row:
-        row = dict(zip(names, values, strict=True))
-        for name in texts:
-            row[name] = orjson.loads(row[name])
-        for name in moments:
-            # SQLite keeps moments in UTC, and no zone with them.
-            if row[name].tzinfo is None:
-                row[name] = row[name].replace(tzinfo=UTC)
+        row = dict(zip(names, values))  # noqa: B905 (as many as were selected; this is done for every row)
+        for name, decode in decoders:
+            row[name] = decode(row[name])
         return row
 
     return row_of
+
+
+def _aware(moment: datetime) -> datetime:
+    """SQLite keeps moments in UTC, and no zone with them."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def _json(text: str) -> Any:
+    """Most rows hold nothing here, and a decoder takes its time even for that."""
+    return {} if text == "{}" else [] if text == "[]" else orjson.loads(text)
+
+
+_DECODERS: dict[str, Callable[[Any], Any]] = {"created": _aware, "received": _aware, "extra": _json, "origin": _json}
 
 
 _row = row_maker(NAMES)

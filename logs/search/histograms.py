@@ -10,12 +10,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from django.conf import settings
-from django.db import connections
-from django.db.models import CharField, DateTimeField, F, Func, QuerySet, Sum, Value
+from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
 from logs import seen
-from logs.models import HeartBeat, Level, Log, LogCount, StoreState
+from logs.models import HeartBeat, Level, LogCount, StoreState
 from logs.query import Query, fold
 from logs.query.conditions import Between, Condition, Like, Or, conjuncts
 from logs.search.visible import Person, Visible, visible_to
@@ -32,9 +31,6 @@ WIDTHS = tuple(
     timedelta(minutes=m) for m in (1, 2, 5, 10, 20, 30, 60, 120, 180, 360, 720, 1_440, 2_880, 10_080, 43_200)
 )
 LEVELS = tuple(level.value for level in Level)
-
-# How many characters of a moment as SQLite keeps it, and the same for PostgreSQL, tell these spans apart.
-_UNITS = ((timedelta(days=1), 10, "day"), (timedelta(hours=1), 13, "hour"), (MINUTE, 16, "minute"))
 
 Kind = Literal["counts", "rows", "sample"]
 
@@ -85,7 +81,7 @@ def histogram(
     low, high = query.needs.ranges.get("created", (None, None))
     since, until = _latest(since, low), _earliest(until, high) or timezone.now()
     counts = _countable(query, visible)
-    oldest = since or _oldest(counts)
+    oldest = since or _oldest(visible)
     if oldest is None:
         return Histogram(until - MINUTE, MINUTE, 1, {}, "counts")
     frame = _Frame.of(oldest, until, buckets)
@@ -146,32 +142,12 @@ class _Frame:
         return Histogram(self.start, self.width, self.number, levels, kind, rows, is_complete)
 
     def from_counts(self, counts: QuerySet[LogCount]) -> Iterable[tuple[_Cell, float]]:
-        """Add the minute counts up by the coarsest unit of the calendar that the width consists of."""
-        _, length, unit = next(each for each in _UNITS if not self.width % each[0])
-        within = counts.filter(minute__gte=self.start, minute__lt=self.end).order_by()
-        is_server = connections[within.db].vendor == "postgresql"
-        # As text on SQLite: reckoning with its moments would take longer than reading them.
-        key = _Truncated(Value(unit), F("minute"), Value("UTC")) if is_server else _Beginning(F("minute"), 1, length)
-        found = within.annotate(unit=key).values_list("unit", "level").annotate(number=Sum("count"))
-        for begun, level, number in found:
-            moment = datetime.fromisoformat(_whole(begun)) if isinstance(begun, str) else begun
-            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-            yield (self.bucket(moment), level), number
-
-
-class _Truncated(Func):
-    function = "date_trunc"
-    output_field = DateTimeField()
-
-
-class _Beginning(Func):
-    function = "substr"
-    output_field = CharField()
-
-
-def _whole(begun: str) -> str:
-    """Return the beginning of a moment as one that Python reads."""
-    return begun + "1970-01-01 00:00:00"[len(begun) :]
+        """Add the minute counts up: by minute in the order of their index, which is what an engine does quickest."""
+        sums = {f"at_{level}": Sum("count", filter=Q(level=level)) for level in LEVELS}
+        within = counts.filter(minute__gte=self.start, minute__lt=self.end)
+        for minute, *numbers in within.values_list("minute").annotate(**sums).order_by("minute"):
+            bucket = self.bucket(minute)
+            yield from (((bucket, level), n) for level, n in zip(LEVELS, numbers, strict=True) if n)
 
 
 # --- From minute counts --------------------------------------------------------------------------------------------------
@@ -229,9 +205,11 @@ def _folded(like: Like) -> str | None:
     return None if like.literal is None else fold(like.literal)
 
 
-def _oldest(counts: QuerySet[LogCount] | None) -> datetime | None:
+def _oldest(visible: Visible) -> datetime | None:
+    """Return from when on there is anything."""
+    counts = visible.counts()
     found = None if counts is None else counts.order_by("minute").values_list("minute", flat=True).first()
-    return found or Log.objects.order_by("created", "id").values_list("created", flat=True).first()
+    return found or visible.rows().order_by("created", "id").values_list("created", flat=True).first()
 
 
 def _is_whole(since: datetime) -> bool:

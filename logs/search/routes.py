@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet, FullResultSet
@@ -16,7 +17,8 @@ from django.db import connections, router
 from logs import seen
 from logs.models import Log
 from logs.query import Query
-from logs.query.conditions import Between, Like, conjuncts
+from logs.query.conditions import Between, Condition, Like, conjuncts
+from logs.query.sql import select
 from logs.search.texts import TextClause, text_clause
 from logs.search.visible import Visible
 
@@ -42,19 +44,21 @@ ALL = Clause("")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a statement takes its rows from: the index by which it goes, and what makes it go by that."""
+    """Where a statement takes its rows from: the index by which it goes, and what makes it go by that.
+
+    With `sorts` the index is in another order than the ids, so that the engine has to sort the rows it finds; what keeps
+    it from walking the ids instead is that it cannot see them in the statement.
+    """
 
     tables: str
     where: Clause = ALL
     number: str = "logs_log.id"
+    sorts: bool = False
 
-    def select(self, columns: Sequence[str], where: Clause, *, descending: bool, sorts: bool = False) -> Clause:
-        """Return the statement that brings rows of a range of ids in order; what it lacks is (low, high, limit).
-
-        With `sorts` the engine cannot walk the ids, but has to find the rows by another index and then to sort them.
-        """
+    def select(self, columns: Sequence[str], where: Clause, *, descending: bool) -> Clause:
+        """Return the statement that brings rows of a range of ids in order; what it lacks is (low, high, limit)."""
         chosen = ", ".join(f"logs_log.{column}" for column in columns)
-        number = f"{self.number} + 0" if sorts else self.number
+        number = f"{self.number} + 0" if self.sorts else self.number
         asked = self.where & where & Clause(f"{number} >= %s AND {number} <= %s")
         order = f"{number} {'DESC' if descending else 'ASC'}"
         return Clause(f"SELECT {chosen} FROM {self.tables} WHERE {asked.sql} ORDER BY {order} LIMIT %s", asked.params)
@@ -90,12 +94,17 @@ class Route:
         """Whether the engine is PostgreSQL."""
         return connections[self.alias].vendor == "postgresql"
 
+    def by_moment(self, during: Clause) -> Source:
+        """Return the source that goes by the sender's time."""
+        tables = "logs_log" if self.is_server else "logs_log INDEXED BY logs_log_created"
+        return Source(tables, during, sorts=True)
+
 
 def route(query: Query, visible: Visible) -> Route:
     """Choose by which index to search for `query`."""
     alias = router.db_for_read(Log)
     is_server = connections[alias].vendor == "postgresql"
-    where = _where(query, visible, alias)
+    where = _where(query.condition, visible, alias)
     spelled = _spellings(query)
     if where is None or spelled is None:
         return Route((), ALL, _by_id(is_server))
@@ -128,9 +137,13 @@ def _whole(value: object) -> int | None:
     return value if isinstance(value, int) and abs(value) < 2**63 else None
 
 
-def _where(query: Query, visible: Visible, alias: str) -> Clause | None:
-    """Return the query, and what may be seen, as SQL; None where nothing can be selected."""
-    selected = visible.rows().filter(query.to_q()).query
+@lru_cache(maxsize=256)
+def _where(condition: Condition, visible: Visible, alias: str) -> Clause | None:
+    """Return a condition, and what may be seen, as SQL; None where nothing can be selected.
+
+    A page asks for its rows, their number, their facets and their histogram: all by the same condition.
+    """
+    selected = visible.rows().filter(select(condition)).query
     try:
         sql, params = selected.get_compiler(alias).compile(selected.where)
     except FullResultSet:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import chain
 from operator import itemgetter
@@ -26,11 +28,14 @@ Clock = Callable[[], float]
 Values = Sequence[Any]
 
 FIRST_SLICE = 20_000
-FIRST_SLICE_OF_TEXT = 500_000
+# Of a text that one row in so many has, PostgreSQL finds a page sooner by number than by its index.
+PROBE = OFTEN = 500
+# Even a text whose pieces are frequent and together nowhere takes SQLite less than 0.2 s for a million rows.
+FIRST_SLICE_OF_TEXT = 10_000_000
 WHOLE = 2**62
 CHUNK = 400
 NARROW = 5_000
-BOUNDING_CHUNK = 200_000
+BOUNDED_MAX = 1_000_000
 QUICK, SLOW = 0.05, 0.3
 
 
@@ -99,18 +104,32 @@ class Walk:
         size = limit if self._residual is None else max(CHUNK, min(limit, NARROW))
         slices = self._slices(size)
         if self.route.moments[1] is None:
-            # Nearly always the page is full after the first one; what else there is would be in vain.
-            yield next(slices, [])
+            # Nearly always the page is full after this; what else there is would be in vain.
+            yield from self._begin(slices)
         if self._is_over():
             return
-        few = None if self.route.is_straight else self._few()
-        if few is not None:
-            yield from self._by_numbers(few)
+        few = () if self.route.is_straight else self._few()
+        if few:
+            yield from self._at_once(few, size)
             return
         self._bound()
-        if self.route.by_text and self.route.is_server:
-            yield from self._by_bitmaps(size)
+        if self._by_bitmaps:
+            yield from self._bitmaps(size)
         yield from slices
+
+    @property
+    def _by_bitmaps(self) -> bool:
+        return self.route.by_text is not None and self.route.is_server
+
+    def _begin(self, slices: Iterator[list[Values]]) -> Iterator[list[Values]]:
+        """Look at the newest rows, and without the text index as long as that finds enough of them."""
+        while True:
+            before = self._high - self._low
+            found = next(slices, [])
+            yield found
+            looked_at = before - (self._high - self._low)
+            if not self._by_bitmaps or self._is_over() or len(found) * OFTEN < looked_at:
+                return
 
     def _is_over(self) -> bool:
         return self._low > self._high
@@ -131,7 +150,8 @@ class Walk:
     # --- Slices ---
 
     def _slices(self, size: int) -> Iterator[list[Values]]:
-        statements = self._statements(self.route.sources)
+        # PostgreSQL reads all of a text's index for each slice of it: slices are for texts that are frequent, and go without.
+        statements = self._statements([self.route.plain] if self._by_bitmaps else self.route.sources)
         span = self._first_span()
         while not self._is_over():
             if self._is_late():
@@ -149,11 +169,11 @@ class Walk:
             yield found
 
     def _first_span(self) -> int:
+        if self._by_bitmaps:
+            return PROBE
         if not self.route.is_straight:
             return FIRST_SLICE
-        if self.route.by_text is None:
-            return WHOLE
-        return FIRST_SLICE if self.route.is_server else FIRST_SLICE_OF_TEXT
+        return FIRST_SLICE_OF_TEXT if self.route.by_text else WHOLE
 
     def _statements(self, sources: Iterable[Source]) -> list[Clause]:
         return [source.select(self._columns, self.route.where, descending=self.descending) for source in sources]
@@ -188,42 +208,31 @@ class Walk:
 
     # --- Few rows, by whichever index has them ---
 
-    def _few(self) -> list[int] | None:
-        """Return the numbers of few rows among which are all that are wanted; None where no index has only a few."""
-        for statements in (self._by_moment(), self._by_system()):
-            if statements:
-                numbers = [row[0] for statement in statements for row in self._run(statement, NARROW + 1)]
-                if len(numbers) <= NARROW:
-                    within = (number for number in numbers if self._low <= number <= self._high)
-                    return sorted(within, reverse=self.descending)
-        return None
-
-    def _by_moment(self) -> list[Clause]:
+    def _few(self) -> tuple[Source, ...]:
+        """Return sources that have only few rows, and all that are wanted; empty where no index has."""
         during = self._during()
-        if during is None:
-            return []
-        sql = f"SELECT id FROM logs_log WHERE {during.sql} ORDER BY created, id LIMIT %s"
-        return [Clause(sql, during.params)]
+        by_moment = (self.route.by_moment(during),) if during is not None else ()
+        by_system = self.route.systems if self.route.by_text else ()
+        return next((sources for sources in (by_moment, by_system) if sources and self._has_few(sources)), ())
 
-    def _by_system(self) -> list[Clause]:
-        if self.route.by_text is None:
-            return []
+    def _has_few(self, sources: Iterable[Source]) -> bool:
         here = Clause("logs_log.id >= %s AND logs_log.id <= %s", (self._low, self._high))
-        wheres = [(source.tables, source.where & here) for source in self.route.systems]
-        return [
-            Clause(f"SELECT logs_log.id FROM {tables} WHERE {where.sql} LIMIT %s", where.params)
-            for tables, where in wheres
-        ]
+        rows = 0
+        for source in sources:
+            where = source.where if source.sorts else source.where & here
+            numbers = f"SELECT logs_log.id FROM {source.tables} WHERE {where.sql} LIMIT {NARROW + 1}"
+            ((found,),) = self._run(Clause(f"SELECT sum(1) FROM ({numbers}) AS few", where.params))
+            rows += found or 0
+        return rows <= NARROW
 
-    def _by_numbers(self, numbers: list[int]) -> Iterator[list[Values]]:
-        for at in range(0, len(numbers), CHUNK):
-            chosen = numbers[at : at + CHUNK]
-            where = Clause(f"logs_log.id IN ({', '.join(['%s'] * len(chosen))})", tuple(chosen)) & self.route.where
-            columns = ", ".join(self._columns)
-            order = "DESC" if self.descending else "ASC"
-            sql = f"SELECT {columns} FROM {self.route.plain.tables} WHERE {where.sql} ORDER BY logs_log.id {order}"
-            self.edge = chosen[-1]
-            yield self._run(Clause(sql, where.params))
+    def _at_once(self, sources: Iterable[Source], size: int) -> Iterator[list[Values]]:
+        """Look at everything that a few rows' sources have."""
+        statements = self._statements(sources)
+        while not self._is_over():
+            low, high = self._low, self._high
+            found = self._in_order([self._run(statement, low, high, size) for statement in statements])[:size]
+            self._go_on(found, size, low, high)
+            yield found
 
     # --- The range of ids in which a time lies ---
 
@@ -241,35 +250,37 @@ class Walk:
     def _bound(self) -> None:
         """Leave out the ids before the first and behind the last row of the time asked for, if that is soon known."""
         during = self._during()
-        if during is None:
+        if during is None or not self._is_part():
             return
-        half = (self.clock() + self.ends_at) / 2
-        ends: list[int] = []
-        begin = Clause("")
-        while True:
-            where = during & begin
-            # The index on (created, id) has all of it.
-            inner = f"SELECT id, created FROM logs_log WHERE {where.sql} ORDER BY created, id LIMIT {BOUNDING_CHUNK}"
-            sql = f"SELECT min(id), max(id), sum(1), max(created) FROM ({inner}) AS during"
-            ((first, last, rows, newest),) = self._run(Clause(sql, where.params))
-            ends += [first, last] if rows else []
-            if not rows or rows < BOUNDING_CHUNK:
-                break
-            if begin.params == (newest,) or self.clock() > half:
-                return
-            begin = Clause("created >= %s", (newest,))
-        self._low, self._high = (max(self._low, min(ends)), min(self._high, max(ends))) if ends else (1, 0)
+        # The index on (created, id) has all of it: reading it is much quicker than reading rows.
+        numbers = f"SELECT id FROM logs_log WHERE {during.sql} LIMIT {BOUNDED_MAX + 1}"
+        sql = f"SELECT min(id), max(id), sum(1) FROM ({numbers}) AS during"
+        ((first, last, rows),) = self._run(Clause(sql, during.params))
+        if first is None:
+            self._low, self._high = 1, 0
+        elif rows <= BOUNDED_MAX:
+            self._low, self._high = max(self._low, first), min(self._high, last)
+
+    def _is_part(self) -> bool:
+        """Whether there are rows outside of the time asked for."""
+        since, until = self.route.moments
+        adapt = self._connection.ops.adapt_datetimefield_value
+        return any(
+            self._run(Clause(f"SELECT 1 FROM logs_log WHERE created {beyond} %s LIMIT 1", (adapt(moment),)))
+            for beyond, moment in (("<", since), (">", until))
+            if moment is not None
+        )
 
     # --- PostgreSQL's text index ---
 
-    def _by_bitmaps(self, size: int) -> Iterator[list[Values]]:
+    def _bitmaps(self, size: int) -> Iterator[list[Values]]:
         """Let PostgreSQL find the rows of a text by nothing but its index, as long as half of the time lasts.
 
         A planner that believes a text to be frequent walks the primary key instead, for seconds where the text is
-        rare after all. Where there are too many rows for the index, the slices go on.
+        rare after all. Where the index has too many rows to be sorted in time, the slices go on.
         """
         (source,) = self.route.sources
-        statement = source.select(self._columns, self.route.where, descending=self.descending, sorts=True)
+        (statement,) = self._statements([replace(source, sorts=True)])
         while not self._is_over():
             found = self._run_bounded(statement, (self.ends_at - self.clock()) / 2, self._low, self._high, size)
             if found is None:
@@ -281,16 +292,20 @@ class Walk:
         """Return the rows that bitmaps lead to; None where that takes longer than `seconds`."""
         if seconds <= 0:
             return None
+        alone = {"statement_timeout": max(1, int(seconds * 1_000)), "enable_seqscan": "off", "enable_indexscan": "off"}
+        settings = "".join(f"SET LOCAL {name} = {value}; " for name, value in alone.items())
+        # Statements sent as one are a transaction of their own, which saves the way there and back of each.
+        is_inner = self._connection.in_atomic_block
+        own = transaction.atomic(using=self.route.alias) if is_inner else nullcontext()
         try:
-            with transaction.atomic(using=self.route.alias), self._connection.cursor() as cursor:
-                cursor.execute(f"SET LOCAL statement_timeout = {max(1, int(seconds * 1_000))}")
-                cursor.execute("SET LOCAL enable_seqscan = off")
-                cursor.execute("SET LOCAL enable_indexscan = off")
-                cursor.execute(statement.sql, [*statement.params, *params])
+            with own, self._connection.cursor() as cursor:
+                cursor.execute(settings + statement.sql, [*statement.params, *params])
+                while cursor.nextset():
+                    pass
                 found: list[Values] = cursor.fetchall()
-                # Within a transaction of somebody else's, what is local would outlive this block.
-                for name in ("statement_timeout", "enable_seqscan", "enable_indexscan"):
-                    cursor.execute(f"SET LOCAL {name} TO DEFAULT")
+                if is_inner:
+                    # Within a transaction of somebody else's, what is local would outlive this block.
+                    cursor.execute("; ".join(f"SET LOCAL {name} TO DEFAULT" for name in alone))
         except OperationalError as error:
             if getattr(error.__cause__, "sqlstate", "") != "57014":
                 raise

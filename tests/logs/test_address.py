@@ -92,6 +92,7 @@ def test_a_time_goes_up_to_but_not_including_its_end(now: datetime):
         ({"q": "a\0b"}, "q", "NUL"),
         ({"q": "x" * 4_097}, "q", "at most 4,096"),
         ({"system_id": "s" * 201}, "system_id", "at most 200"),
+        ({"text": '"' * 900, "q": "x" * 3_000}, "q", "at most 4,096"),
         ({"sytem_id": "shop"}, "sytem_id", "there are q, last, since, until, text, level, system_id"),
     ],
 )

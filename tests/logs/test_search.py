@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from logs.models import Log
 from logs.query import parse, quoted
 from logs.query.folding import LOWER
 from logs.search import page, texts, walk
+from logs.search.routes import Clause
 from logs.store import append
 from logs.tail import Position, read_after
 from tests.logs.records import record
@@ -96,8 +98,9 @@ def test_pages_lead_through_all_rows_and_back(
     fifty: list[int], text: str, slice_of: int, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(walk, "FIRST_SLICE", slice_of)
+    monkeypatch.setattr(walk, "PROBE", slice_of)
     monkeypatch.setattr(walk, "NARROW", slice_of)
-    monkeypatch.setattr(walk, "BOUNDING_CHUNK", slice_of * 5)
+    monkeypatch.setattr(walk, "BOUNDED_MAX", slice_of * 5)
     monkeypatch.setattr(walk, "CHUNK", 11)
     query = parse(text)
     down: list[int] = []
@@ -180,13 +183,13 @@ def test_a_narrow_time_is_found_wherever_its_rows_lie(db: None, now: datetime, m
     assert messages(page(ANYBODY, parse("then").within(now - 2 * HOUR))) == ["then"]
 
 
-@pytest.mark.parametrize("chunk", [4, 10, 1_000])
+@pytest.mark.parametrize("most", [4, 10, 1_000])
 def test_a_time_is_looked_for_among_the_ids_in_which_it_lies(
-    fifty: list[int], now: datetime, chunk: int, monkeypatch: pytest.MonkeyPatch
+    fifty: list[int], now: datetime, most: int, monkeypatch: pytest.MonkeyPatch
 ):
     append([record(message=f"then {number}", created=now + number * HOUR / 9) for number in range(9)])
     append([record(message="late", created=now - HOUR), *[record(message="after")] * 20])
-    monkeypatch.setattr(walk, "BOUNDING_CHUNK", chunk)
+    monkeypatch.setattr(walk, "BOUNDED_MAX", most)
     monkeypatch.setattr(walk, "NARROW", 3)
     wanted = parse("/the/").within(now, now + 5 * HOUR / 9)
 
@@ -223,6 +226,30 @@ def test_a_search_out_of_time_says_what_it_looked_at_and_can_go_on(fifty: list[i
         turns += 1
     assert found.older is None
     assert 0 < turns <= 5
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("within", [nullcontext, transaction.atomic])
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite needs no such attempt")
+def test_an_attempt_that_takes_too_long_is_given_up_and_leaves_no_trace(within: Any):
+    search_of = walk.Walk(search.visible_to(ANYBODY), parse("row"), within=timedelta(seconds=1))
+
+    with within():
+        assert search_of._run_bounded(Clause("SELECT pg_sleep(20)"), 0.05) is None
+        assert search_of._run_bounded(Clause("SELECT 1"), 0) is None
+        assert search_of._run_bounded(Clause("SELECT 1"), 10) == [(1,)]
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('statement_timeout'), current_setting('enable_seqscan')")
+            assert cursor.fetchone() == ("0", "on")
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite needs no such attempt")
+def test_a_text_the_index_has_too_much_of_is_found_in_slices(fifty: list[int], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(walk, "PROBE", 10)
+    monkeypatch.setattr(walk, "OFTEN", 0)
+    monkeypatch.setattr(walk.Walk, "_run_bounded", lambda *_: None)
+
+    assert len(page(ANYBODY, parse("row")).rows) == 50
 
 
 def test_a_page_that_is_full_before_time_is_out_is_complete(fifty: list[int]):

@@ -81,6 +81,7 @@ def plans(run: Callable[[], Any]) -> dict[str, str]:
     found = {}
     with connection.cursor() as cursor:
         for sql, params in statements:
+            sql = re.sub(r"^(SET LOCAL [^;]*; )+", "", sql)
             if not sql.lstrip().startswith("SELECT"):
                 continue
             if SERVER:
@@ -115,7 +116,7 @@ SHAPES = {
     "a text of a system": (page("message system:s7"), [(TEXT[0], SYSTEM[1]), SYSTEM]),
     "a regular expression": (page("/mess.*ge/"), [TEXT]),
     "two letters": (page("me"), [NUMBER]),
-    "a time": (during("host:web-1"), [TIME, NUMBERS]),
+    "a time": (during("host:web-1"), [TIME]),
     "a long time": (during("sub:x OR message:/^x/"), [TIME, NUMBER]),
     "a count": (lambda ids: search.count(ANYBODY, parse("system:s7")), [SYSTEM]),
     "facets": (lambda ids: search.facets(ANYBODY, parse("level:>=ERROR")), [NUMBER]),
@@ -136,6 +137,8 @@ def _two_days() -> tuple[datetime, datetime]:
 @pytest.mark.parametrize("name", SHAPES)
 def test_each_shape_of_search_goes_by_its_index(log: list[int], name: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(walk, "FIRST_SLICE", 100)
+    monkeypatch.setattr(walk, "PROBE", 100)
+    monkeypatch.setattr(walk, "OFTEN", 0)
     if name == "a long time":
         monkeypatch.setattr(walk, "NARROW", 10)
     run, wanted = SHAPES[name]
@@ -147,5 +150,5 @@ def test_each_shape_of_search_goes_by_its_index(log: list[int], name: str, monke
         assert re.search(postgresql if SERVER else sqlite, everything, re.DOTALL), everything
     for sql, plan in found.items():
         assert not re.search(r"Seq Scan on logs_log|SCAN logs_log\b(?! USING COVERING INDEX)", plan), f"{sql}\n{plan}"
-        if not SERVER and "ORDER BY logs_log" in sql:
+        if not SERVER and "ORDER BY logs_log" in sql and "id + 0" not in sql:
             assert "TEMP B-TREE" not in plan, f"{sql}\n{plan}"
