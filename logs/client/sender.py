@@ -363,6 +363,9 @@ def connect(address: Address) -> socket.socket:
     """Return a connected socket, encrypted where that is asked for; raises Trouble."""
     try:
         sock = socket.create_connection((address.host, address.port), CONNECT_SECONDS)
+    except ConnectionResetError as error:
+        # It was accepted, and broken before this end had noticed.
+        raise unanswered(error) from None
     except (OSError, OverflowError) as error:
         raise Trouble(UNREACHABLE, f"nothing accepts connections there ({said(error)})") from None
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
