@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,16 +15,23 @@ from django.views.decorators.http import require_safe
 
 from logs import path, search, seen, tail
 from logs.address import RANGES, ROW_MAX, AddressError, Asked, Cursor
+from logs.choices import Choices, choices
 from logs.models import HeartBeat
 from logs.query import Query, QueryError
 from logs.query.lexer import LENGTH_MAX
 from logs.rows import details, empty_line, in_words, inert, line
 from logs.search import SORTED_ROWS, Page
+from logs.volume import Volume, volume
 
 # What herald writes about its own doings.
 OWN_SYSTEMS = "herald."
 # A page does not wait longer than this for the number of its rows.
 COUNTING = timedelta(milliseconds=500)
+# The same for the volume above the rows and for the values beside them; with less time they say that they are estimated.
+DRAWING = timedelta(milliseconds=500)
+CHOOSING = timedelta(milliseconds=500)
+# How many values of a field are offered.
+CHOICES = 8
 # What the help under the query box shows; docs/query.md has the rest.
 EXAMPLES = (
     ("card declined", "rows that have both words in their message or traceback, in upper or lower case"),
@@ -75,6 +83,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "empty_step": path.EMPTY,
         "bridge": {"host": settings.BRIDGE_HOST, "port": settings.BRIDGE_PORT},
     }
+    context |= {"volume": _volume(request, query, asked, now)} | _choices(request, query, asked)
     return render(request, "logs/index.html", context | _form(request.GET, asked.text))
 
 
@@ -91,6 +100,22 @@ def _count(request: HttpRequest, query: Query, page: Page, is_newest: bool) -> s
     else:
         found = search.count(request.user, query, deadline=COUNTING)
     return f"{found} row{'' if str(found) == '1' else 's'}"
+
+
+def _volume(request: HttpRequest, query: Query, asked: Asked, now: datetime) -> Volume:
+    since = now - RANGES[asked.last][1] if asked.last else asked.since
+    found = search.histogram(request.user, query, since, asked.until, within=DRAWING)
+    return volume(found, lambda start, end: "?" + replace(asked, last="", since=start, until=end).to_querystring())
+
+
+def _choices(request: HttpRequest, query: Query, asked: Asked) -> dict[str, Any]:
+    """Return the values that can be chosen, and of how many rows they are the values where that is not all."""
+    found = search.facets(request.user, query, limit=CHOICES, within=CHOOSING)
+    offered: list[Choices] = [choices(asked, facet) for facet in found]
+    return {
+        "choices": [each for each in offered if each.choices],
+        "chosen_from": found[0].rows if found[0].is_sample else 0,
+    }
 
 
 def _misread(error: QueryError | None) -> dict[str, str] | None:

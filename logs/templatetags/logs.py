@@ -31,3 +31,9 @@ def utc(moment: datetime) -> str:
 def words(duration: timedelta) -> str:
     """Return a duration as people say it."""
     return in_words(duration)
+
+
+@register.filter
+def grouped(number: int) -> str:
+    """Return a number with separators."""
+    return f"{number:,}"

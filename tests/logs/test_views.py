@@ -309,3 +309,78 @@ def test_the_log_page_neither_counts_nor_skips(anna: Client):
     assert "COUNT(" not in said
     assert " OFFSET " not in said
     assert len(queries) < 20
+
+
+# --- Volume and values --------------------------------------------------------------------------------------------------
+
+
+def links(page: str, name: str) -> list[str]:
+    return [unescape(found) for found in re.findall(rf'<a class="{name}" href="([^"]*)"', page)]
+
+
+def test_the_volume_is_drawn_and_each_bar_leads_into_its_time(anna: Client):
+    now = timezone.now()
+    append([record("old", at=now - timedelta(minutes=30)), record("new", at=now, levelno=40)])
+
+    page = text(anna.get("/?q=system:shop&last=1h"))
+    bars = page.partition('<svg class="bars"')[2].partition("</svg>")[0]
+    full = [bar for bar in bars.split("</a>") if re.search('rect class="(info|error)"', bar)]
+
+    assert len(full) == 2
+    assert [shown(anna.get("/" + unescape(bar.partition('href="')[2].partition('"')[0]))) for bar in full] == [
+        ["old"],
+        ["new"],
+    ]
+    assert "1 row: 1 ERROR" in page
+    assert "last=" not in bars
+
+
+def test_a_time_without_rows_is_said_to_be_empty(anna: Client):
+    append([record("x")])
+
+    assert "No rows in this time." in text(anna.get("/?q=absent"))
+
+
+def test_an_estimated_volume_says_so(anna: Client, monkeypatch: pytest.MonkeyPatch):
+    append([record(f"x {number}") for number in range(30)])
+    monkeypatch.setattr("logs.search.histograms.ROWS_MAX", 10)
+
+    assert "estimated from 30 rows" in text(anna.get("/?q=x"))
+
+
+def test_values_are_offered_to_narrow_by_to_leave_out_and_to_take_back(anna: Client):
+    append([record("a"), record("b"), record("c", system_id="till", sub_system_id="")])
+
+    page = text(anna.get("/?q=a+OR+b+OR+c"))
+    with_till = next(link for link in links(page, "with") if "till" in link)
+    but_shop = next(link for link in links(page, "but") if "shop" in link and "system" in link)
+    no_host = next(link for link in links(page, "with") if "_exists_%3Ahost" in link)
+
+    assert shown(anna.get(f"/{with_till}")) == ["c"]
+    assert shown(anna.get(f"/{but_shop}")) == ["c"]
+    assert shown(anna.get(f"/{no_host}")) == ["c"]
+    (back,) = [link for link in links(text(anna.get(f"/{with_till}")), "with") if "till" not in link and "q=" in link][
+        :1
+    ]
+    assert shown(anna.get(f"/{back}")) == ["c", "b", "a"]
+
+
+def test_values_of_a_sample_say_of_how_many_rows(anna: Client, monkeypatch: pytest.MonkeyPatch):
+    append([record(str(number)) for number in range(30)])
+    assert "of the newest" not in text(anna.get("/"))
+
+    monkeypatch.setattr("logs.search.facets.__kwdefaults__", {"within": None, "rows": 10})
+    assert "of the newest 10 rows" in text(anna.get("/"))
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_hostile_values_are_nothing_but_text(anna: Client, hostile: str):
+    append([record(system_id=hostile, package_version=hostile)])
+
+    page = text(anna.get("/"))
+    links_to_it = [link for link in links(page, "with") if "system" in link]
+
+    assert escape(inert(hostile)) in shown_text(page)
+    if hostile != escape(inert(hostile)):
+        assert hostile not in page
+    assert len(shown(anna.get(f"/{links_to_it[0]}"))) == 1

@@ -3,6 +3,8 @@ import { open as openDetails } from "./details.js";
 import { Connection } from "./live.js";
 import { Rows, ROWS_MAX } from "./rows.js";
 import { ago, localise, zone } from "./times.js";
+import "./choices.js";
+import "./volume.js";
 
 const RATE_OVER = 10;
 const byId = (id) => document.getElementById(id);
