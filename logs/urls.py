@@ -10,8 +10,10 @@ from logs.live import LogSocket
 app_name = "logs"
 urlpatterns = [
     path("", views.index, name="index"),
-    path("logs/<int:number>", views.show, name="row"),
-    path("logs/<int:number>.json", views.show_json, name="row_json"),
+    path("log/<int:number>", views.show, name="row"),
+    path("log/<int:number>.json", views.show_json, name="row_json"),
+    path("logs/<int:number>", views.show),
+    path("logs/<int:number>.json", views.show_json),
     path("angular/list", old_addresses.list_rows, name="old_list"),
     path("angular/options", old_addresses.list_options, name="old_options"),
     path("hello", old_addresses.hello, name="hello"),

@@ -16,11 +16,13 @@ from django.views.decorators.http import require_safe
 from logs import path, search, seen, tail
 from logs.address import RANGES, ROW_MAX, AddressError, Asked, Cursor
 from logs.choices import Choices, choices
+from logs.details import details
 from logs.models import HeartBeat
 from logs.query import Query, QueryError
 from logs.query.lexer import LENGTH_MAX
-from logs.rows import details, empty_line, in_words, inert, line
+from logs.rows import empty_line, in_words, inert, line
 from logs.search import SORTED_ROWS, Page
+from logs.search.pages import Kin
 from logs.volume import Volume, volume
 
 # What herald writes about its own doings.
@@ -171,24 +173,66 @@ def _silence(query: Query, now: datetime) -> str:
     return f"No rows match. {inert(newest.system_id)} was last heard of {ago} ago."
 
 
+# What stands around a row: of the same one, in the order of arrival, or of all by the sender's time.
+KIN: dict[Kin, str] = {
+    "system": "Same system",
+    "process": "Same process",
+    "thread": "Same thread",
+    "time": "All systems by time",
+}
+AROUND = (10, 50, 200)
+
+
 @require_safe
 def show(request: HttpRequest, number: int) -> HttpResponse:
-    """Everything of one row, nothing cut."""
-    row = _row_or_404(request, number)
-    context = {"line": line(row), "details": details(row, limit=None), "path": path.steps(row)}
+    """Everything of one row, nothing cut, and what stands around it."""
+    by, around = _kin(request.GET.get("by", "")), _around(request.GET.get("around", ""))
+    found = search.neighbours(request.user, number, around, by) if number <= ROW_MAX else None
+    if found is None:
+        raise _gone(number)
+    row = found.row
+    context = {
+        "line": line(row),
+        "details": details(row, limit=None),
+        "path": path.steps(row),
+        "lines": [line(each) for each in (*reversed(found.after), row, *reversed(found.before))],
+        "neighbours": found,
+        "by": by,
+        "around": around,
+        "kin": [(name, label) for name, label in KIN.items() if name == "time" or row.get(f"{name}_id", row.get(name))],
+        "numbers": AROUND,
+        "empty_step": path.EMPTY,
+    }
     return render(request, "logs/row_page.html", context)
+
+
+def _kin(text: str) -> Kin:
+    return next((name for name in KIN if name == text), "system")
+
+
+def _around(text: str) -> int:
+    return next((number for number in AROUND if str(number) == text), AROUND[0])
 
 
 @require_safe
 def show_json(request: HttpRequest, number: int) -> HttpResponse:
-    """The details of one row for a page that opens it in place; long texts are cut."""
-    row = _row_or_404(request, number)
-    told = {"details": [each.as_dict() for each in details(row)], "path": [each.as_dict() for each in path.steps(row)]}
+    """The details of one row for a page that opens it in place; long texts are cut.
+
+    The address says what the page has asked for, as its own does, and the details narrow that.
+    """
+    row = search.row(request.user, number) if number <= ROW_MAX else None
+    if row is None:
+        raise _gone(number)
+    try:
+        asked = Asked.parse(request.GET)
+    except AddressError:
+        asked = Asked()
+    told = {
+        "details": [each.as_dict() for each in details(row, asked=asked)],
+        "path": [each.as_dict() for each in path.steps(row)],
+    }
     return JsonResponse(told)
 
 
-def _row_or_404(request: HttpRequest, number: int) -> search.Row:
-    row = search.row(request.user, number) if number <= ROW_MAX else None
-    if row is None:
-        raise Http404(f"There is no row {number}; it may be older than what herald keeps.")
-    return row
+def _gone(number: int) -> Http404:
+    return Http404(f"There is no row {number}; it may be older than what herald keeps.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import logging.handlers
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -82,3 +83,68 @@ def test_on_a_phone_the_values_stand_folded_above_the_rows(herald: Herald):
 
         expect(anna.page.locator("#choices h2").first).to_be_visible()
         assert anna.page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+TRACE = """Traceback (most recent call last):
+  File "/srv/shop/pay.py", line 3, in pay
+    charge()
+  File "/usr/lib/python3/dist-packages/gateway.py", line 9, in charge
+    raise Refused()
+Refused: no"""
+
+
+def send_rich(herald: Herald, system: str) -> None:
+    record = logging.makeLogRecord({"msg": "payment failed", "levelno": 40, "levelname": "ERROR", "name": "pay"})
+    vars(record).update(SYSTEM_ID=system, exc_text=TRACE, order={"id": 42, "note": "<b>"})
+    handler = logging.handlers.SocketHandler("127.0.0.1", herald.site.bridge_port)
+    handler.emit(record)
+    handler.close()
+    herald.site.wait_for_rows(1, "system_id = %s AND exc_text <> ''", system)
+
+
+def test_an_opened_row_offers_its_values_its_tree_and_its_frames(herald: Herald):
+    send_rich(herald, "rich")
+    herald.send("calm", system="rich")
+    herald.site.wait_for_rows(2, "system_id = %s", "rich")
+    with herald.visit("/?q=system:rich", permissions=["clipboard-read", "clipboard-write"]) as anna:
+        row = anna.page.locator("#rows .row").last
+        row.locator("summary").first.click()
+        trace = row.locator(".traceback")
+        expect(trace.locator("summary")).to_contain_text("Refused: no (6 lines)")
+        expect(trace.locator(".own")).to_be_hidden()
+        trace.locator("summary").click()
+        expect(trace.locator(".own")).to_contain_text("/srv/shop/pay.py")
+        expect(trace.locator(".library")).to_contain_text("gateway.py")
+
+        entry = row.locator(".entry", has_text="note").last
+        expect(entry).to_contain_text("<b>")
+        row.locator("[data-name=levelname] .copy").click()
+        expect(row.locator("[data-name=levelname] .copy")).to_have_text("copied")
+        assert anna.page.evaluate("navigator.clipboard.readText()") == "ERROR (40)"
+
+        row.locator(".entry", has_text="42").last.get_by_role("link", name="filter for").click()
+        anna.page.wait_for_url("**extra.order.id*")
+        assert anna.messages == ["payment failed"]
+        assert asked(anna)["q"] == 'system:rich extra.order.id:"42"'
+        anna.page.locator("#rows summary").first.click()
+        anna.page.locator("[data-name=levelname]").get_by_role("link", name="filter out").click()
+        anna.page.wait_for_url("**-level*")
+        assert anna.messages == []
+
+
+def test_a_row_leads_to_what_stands_around_it_from_the_keyboard(herald: Herald):
+    herald.send("before", "the one", "after", system="around")
+    herald.site.wait_for_rows(3, "system_id = %s", "around")
+    with herald.visit('/?q=system:around "the one"') as anna:
+        anna.wait_for_live()
+        anna.page.keyboard.press("j")
+        anna.page.keyboard.press("o")
+        anna.page.wait_for_url("**/log/*")
+
+        assert anna.messages == ["after", "the one", "before"]
+        expect(anna.page.locator("#rows [aria-current]")).to_contain_text("the one")
+        anna.page.get_by_role("link", name="All systems by time").click()
+        anna.page.wait_for_url("**by=time*")
+        expect(anna.page.locator("#rows [aria-current]")).to_contain_text("the one")
+        anna.page.locator("#rows .here summary").click()
+        expect(anna.page.locator("#rows .here .fields")).to_be_visible()

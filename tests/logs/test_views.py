@@ -269,16 +269,16 @@ def test_the_way_of_a_row_is_told_in_place_and_on_its_page(anna: Client):
     append([record("x", origin=orjson.dumps([hop]).decode(), flags="redacted"), record("direct")])
     number = Log.objects.get(message="x").id
 
-    page = text(anna.get(f"/logs/{number}"))
-    told = anna.get(f"/logs/{number}.json").json()["path"]
+    page = text(anna.get(f"/log/{number}")).partition("<template")[0]
+    told = anna.get(f"/log/{number}.json").json()["path"]
 
     assert [step["name"] for step in told] == [HOSTILE[0], "this bridge"]
     assert told[0]["removed"] == "removed before it left: args dropped"
     assert escape(HOSTILE[0]) in page
     assert HOSTILE[0] not in page
     assert page.count('<li class="step">') == 2
-    assert anna.get(f"/logs/{number + 1}.json").json()["path"] == []
-    assert "Came through" not in text(anna.get(f"/logs/{number + 1}"))
+    assert anna.get(f"/log/{number + 1}.json").json()["path"] == []
+    assert "Came through" not in text(anna.get(f"/log/{number + 1}")).partition("<template")[0]
 
 
 def test_the_template_for_steps_fills_the_values_a_step_has(anna: Client):
@@ -384,3 +384,66 @@ def test_hostile_values_are_nothing_but_text(anna: Client, hostile: str):
     if hostile != escape(inert(hostile)):
         assert hostile not in page
     assert len(shown(anna.get(f"/{links_to_it[0]}"))) == 1
+
+
+# --- A row and what stands around it ------------------------------------------------------------------------------------
+
+
+def test_the_details_narrow_what_the_page_has_asked_for(anna: Client):
+    append([record("a", extra='{"order": {"id": 42, "tags": ["x"]}}'), record("b"), record("c")])
+    number = Log.objects.get(message="a").id
+
+    told = anna.get(f"/log/{number}.json?q=a+OR+b&last=1h").json()["details"]
+    found = {each["name"]: each for each in told}
+
+    assert shown(anna.get("/" + found["system_id"]["include"])) == ["b", "a"]
+    assert shown(anna.get("/" + found["message"]["exclude"])) == ["b"]
+    assert shown(anna.get("/" + found["levelname"]["exclude"])) == []
+    assert "last=1h" in found["system_id"]["include"]
+    (order,) = found["extra"]["entries"]
+    assert [entry["key"] for entry in order["entries"]] == ["id", "tags"]
+    assert shown(anna.get("/" + order["entries"][0]["include"])) == ["a"]
+    assert shown(anna.get("/" + order["entries"][0]["exclude"])) == ["b"]
+    assert anna.get(f"/log/{number}.json?nonsense=1").status_code == 200
+
+
+def around(answer: Answer) -> list[str]:
+    page = text(answer)
+    assert page.count('aria-current="true" id="here"') + page.count('id="here" aria-current="true"') == 1
+    return shown(answer)
+
+
+def test_a_row_stands_among_its_neighbours(anna: Client):
+    now = timezone.now()
+    late = now - timedelta(hours=1)
+    append(
+        [
+            record("1", process=1, thread=1),
+            record("2", process=1, thread=2),
+            record("other", system_id="till"),
+            record("3", process=1, thread=1),
+            record("4", process=2, thread=1),
+            record("then", system_id="till", at=late),
+        ]
+    )
+    number = Log.objects.get(message="3").id
+
+    assert around(anna.get(f"/log/{number}")) == ["4", "3", "2", "1"]
+    assert around(anna.get(f"/log/{number}?by=process")) == ["3", "2", "1"]
+    assert around(anna.get(f"/log/{number}?by=thread&around=50")) == ["3", "1"]
+    assert "then" in around(anna.get(f"/log/{number}?by=time"))
+    assert around(anna.get(f"/log/{number}?by=nonsense&around=x")) == ["4", "3", "2", "1"]
+    assert "Same process" in text(anna.get(f"/log/{number}"))
+    lone = Log.objects.get(message="other").id
+    assert "Same process" not in text(anna.get(f"/log/{lone}"))
+
+
+def test_a_traceback_is_told_in_its_frames(anna: Client):
+    trace = 'Traceback (most recent call last):\n  File "/srv/shop/pay.py", line 3, in pay\n    x()\nValueError: <no>'
+    append([record("x", exc_text=trace)])
+    number = Log.objects.get().id
+
+    page = text(anna.get(f"/log/{number}"))
+
+    assert '<span class="own">  File &quot;/srv/shop/pay.py&quot;, line 3, in pay' in page
+    assert "<summary><bdi>ValueError: &lt;no&gt; (4 lines)</bdi></summary>" in page
