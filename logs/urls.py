@@ -14,6 +14,7 @@ urlpatterns = [
     path("log/<int:number>.json", views.show_json, name="row_json"),
     path("logs/<int:number>", views.show),
     path("logs/<int:number>.json", views.show_json),
+    path("export.<str:form>", views.export_rows, name="export"),
     path("angular/list", old_addresses.list_rows, name="old_list"),
     path("angular/options", old_addresses.list_options, name="old_options"),
     path("hello", old_addresses.hello, name="hello"),

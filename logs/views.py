@@ -8,15 +8,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_GET, require_safe
 
 from logs import path, search, seen, tail
 from logs.address import RANGES, ROW_MAX, AddressError, Asked, Cursor
 from logs.choices import Choices, choices
 from logs.details import details
+from logs.export import FORMATS, ROWS_MAX, export
 from logs.models import HeartBeat
 from logs.query import Query, QueryError
 from logs.query.lexer import LENGTH_MAX
@@ -83,6 +85,8 @@ def index(request: HttpRequest) -> HttpResponse:
         "nothing": _nothing(query, asked, page, now),
         "empty_line": empty_line(),
         "empty_step": path.EMPTY,
+        "exports": [(f"{_export_address(form)}?{asked.to_querystring()}", form.upper()) for form in FORMATS],
+        "export_max": ROWS_MAX,
         "bridge": {"host": settings.BRIDGE_HOST, "port": settings.BRIDGE_PORT},
     }
     context |= {"volume": _volume(request, query, asked, now)} | _choices(request, query, asked)
@@ -236,3 +240,25 @@ def show_json(request: HttpRequest, number: int) -> HttpResponse:
 
 def _gone(number: int) -> Http404:
     return Http404(f"There is no row {number}; it may be older than what herald keeps.")
+
+
+@require_GET
+def export_rows(request: HttpRequest, form: str) -> HttpResponseBase:
+    """The rows that the address asks for, as a file that is made while it is sent."""
+    now = timezone.now()
+    try:
+        query = Asked.parse(request.GET).query(now)
+    except AddressError as error:
+        return HttpResponse(f"{error}\n", status=400, content_type="text/plain; charset=utf-8")
+    if form not in FORMATS:
+        raise Http404(f"Rows are exported as {', '.join(FORMATS)}.")
+    chosen = FORMATS[form]
+    answer = StreamingHttpResponse(export(request.user, query, chosen), content_type=chosen.content_type)
+    answer["Content-Disposition"] = f'attachment; filename="herald-{now:%Y-%m-%dT%H%M%S}Z.{form}"'
+    answer["Cache-Control"] = "no-store"
+    answer["X-Accel-Buffering"] = "no"
+    return answer
+
+
+def _export_address(form: str) -> str:
+    return reverse("logs:export", args=[form])

@@ -148,3 +148,19 @@ def test_a_row_leads_to_what_stands_around_it_from_the_keyboard(herald: Herald):
         expect(anna.page.locator("#rows [aria-current]")).to_contain_text("the one")
         anna.page.locator("#rows .here summary").click()
         expect(anna.page.locator("#rows .here .fields")).to_be_visible()
+
+
+def test_the_rows_of_a_query_are_downloaded_while_they_are_made(herald: Herald):
+    herald.send("=1+1", "kept", system="export")
+    herald.send("not this", system="other")
+    herald.site.wait_for_rows(2, "system_id = %s", "export")
+    with herald.visit("/?q=system:export") as anna:
+        anna.page.get_by_text("Export", exact=True).click()
+        with anna.page.expect_download() as download:
+            anna.page.get_by_role("link", name="CSV").click()
+        content, name = download.value.path().read_text(), download.value.suggested_filename
+
+    assert name.endswith(".csv")
+    assert ",'=1+1," in content
+    assert "not this" not in content
+    assert "StreamingHttpResponse" not in herald.web.output

@@ -367,7 +367,7 @@ def test_values_are_offered_to_narrow_by_to_leave_out_and_to_take_back(anna: Cli
 
 def test_values_of_a_sample_say_of_how_many_rows(anna: Client, monkeypatch: pytest.MonkeyPatch):
     append([record(str(number)) for number in range(30)])
-    assert "of the newest" not in text(anna.get("/"))
+    assert "of the newest 30 rows" not in text(anna.get("/"))
 
     monkeypatch.setattr("logs.search.facets.__kwdefaults__", {"within": None, "rows": 10})
     assert "of the newest 10 rows" in text(anna.get("/"))
@@ -447,3 +447,12 @@ def test_a_traceback_is_told_in_its_frames(anna: Client):
 
     assert '<span class="own">  File &quot;/srv/shop/pay.py&quot;, line 3, in pay' in page
     assert "<summary><bdi>ValueError: &lt;no&gt; (4 lines)</bdi></summary>" in page
+
+
+def test_the_page_says_how_much_can_be_exported(anna: Client):
+    append([record("x")])
+
+    page = text(anna.get("/?q=system:shop&last=1h"))
+
+    assert "up to 1,000,000 of the newest" in page
+    assert 'href="/export.csv?q=system%3Ashop&amp;last=1h"' in page
