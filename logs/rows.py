@@ -1,4 +1,4 @@
-"""How one row is shown: the same short texts for the page, for the live view and for the details of a row.
+"""How one row is shown in a line: the same short texts for the page and for the live view.
 
 Text from the network is shown as what it is. Characters that an eye cannot see, or that would reorder what it sees,
 are shown as a code such as ⟦U+202E⟧; everything else is left alone, and escaped by whoever renders it.
@@ -9,19 +9,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any, TypedDict
-from urllib.parse import urlencode
-
-import orjson
-
-from logs.query import term
-from logs.query.fields import NAMES, Kind
 
 LINE_MAX = 1_000
-DETAIL_MAX = 16_000
 SHORT_MAX = 200
 LATE = timedelta(seconds=60)
 # Senders that set no id say so by this word (the clients of ps.basic do).
@@ -165,7 +157,7 @@ def line(row: Mapping[str, Any]) -> Line:
         version=_set(row["package_version"]),
         place=_place(row),
         message=short(row["message"], LINE_MAX),
-        trace=_trace(row["exc_text"] or row["stack_info"]),
+        trace=folded(row["exc_text"] or row["stack_info"]),
         late=lateness(row["created"], row["received"]),
     )
 
@@ -176,7 +168,7 @@ def _place(row: Mapping[str, Any]) -> str:
     return f"{function}:{row['lineno']}" if row["lineno"] is not None else function
 
 
-def _trace(text: str) -> str:
+def folded(text: str) -> str:
     """Return a traceback folded to its last line, which names the exception."""
     text = text.rstrip()
     if not text:
@@ -189,101 +181,3 @@ def _trace(text: str) -> str:
 def empty_line() -> dict[str, str]:
     """Return a line without content: what the browser's template is rendered with."""
     return dict.fromkeys(Line.__annotations__, "")
-
-
-# --- All of a row -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Detail:
-    """One value of a row: its column, the word for it, its text, and the query of a search for rows that share it."""
-
-    name: str
-    label: str
-    text: str
-    block: bool = False
-    cut: bool = False
-    query: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
-
-
-# The ids by which a record says whose it is.
-_IDS = {
-    "system_id": "System",
-    "sub_system_id": "Host",
-    "sub_sub_system_id": "Part",
-    "produkt_id": "Product",
-    "user_spec_1": "User 1",
-    "user_spec_2": "User 2",
-}
-LABELS = _IDS | {
-    "message": "Message",
-    "exc_text": "Traceback",
-    "stack_info": "Stack",
-    "levelname": "Level",
-    "created": "Sender's time",
-    "received": "Received",
-    "package_version": "Version",
-    "api_version": "API version",
-    "name": "Logger",
-    "funcname": "Function",
-    "lineno": "Line",
-    "pathname": "Path",
-    "filename": "File",
-    "module": "Module",
-    "processname": "Process name",
-    "process": "Process",
-    "threadname": "Thread name",
-    "thread": "Thread",
-    "taskname": "Task",
-    "args": "Arguments",
-    "exc_info": "Exception info",
-    "asctime": "asctime",
-    "summary": "Summary",
-    "msecs": "msecs",
-    "relativecreated": "Since start (ms)",
-    "extra": "Extra",
-    "peer": "From address",
-    "flags": "Changed by herald",
-    "id": "Number",
-}
-_ORDER = ("message", "exc_text", "stack_info", "extra", "created", "received", "levelname", *_IDS)
-_BLOCKS = frozenset({"message", "exc_text", "stack_info", "extra", "args", "exc_info"})
-
-
-def details(row: Mapping[str, Any], limit: int | None = DETAIL_MAX) -> list[Detail]:
-    """Return every column of `row` that holds something, the long texts first, each cut to `limit` characters.
-
-    But for `origin`, which `logs.path` tells in words.
-    """
-    names = [*_ORDER, *(name for name in LABELS if name not in _ORDER)]
-    texts = ((name, _text(name, row)) for name in names)
-    return [_detail(name, text, row, limit) for name, text in texts if text]
-
-
-def _detail(name: str, text: str, row: Mapping[str, Any], limit: int | None) -> Detail:
-    cut = limit is not None and len(text) > limit
-    query = "" if name in _BLOCKS or not _is_shared(name) else urlencode({"q": term(NAMES[name].name, row[name])})
-    shown = short(text, limit) if limit is not None else inert(text)
-    return Detail(name, LABELS[name], shown, block=name in _BLOCKS, cut=cut, query=query)
-
-
-def _is_shared(name: str) -> bool:
-    """Whether rows can be asked for that have the same value in this column."""
-    return name != "id" and NAMES[name].kind in (Kind.TEXT, Kind.WHOLE)
-
-
-def _text(name: str, row: Mapping[str, Any]) -> str:
-    value = row[name]
-    if name == "levelname":
-        return f"{value} ({row['levelno']})" if value else str(row["levelno"])
-    if isinstance(value, datetime):
-        late = (
-            f" ({lateness(value, row['received'])})" if name == "created" and lateness(value, row["received"]) else ""
-        )
-        return iso(value) + late
-    if isinstance(value, dict | list):
-        return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode() if value else ""
-    return "" if value is None else str(value)

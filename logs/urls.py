@@ -11,10 +11,13 @@ from logs.patterns import views as errors
 app_name = "logs"
 urlpatterns = [
     path("", views.index, name="index"),
-    path("logs/<int:number>", views.show, name="row"),
     path("systems", systems_page.systems, name="systems"),
     path("prune", prune_page.prune, name="prune"),
-    path("logs/<int:number>.json", views.show_json, name="row_json"),
+    path("log/<int:number>", views.show, name="row"),
+    path("log/<int:number>.json", views.show_json, name="row_json"),
+    path("logs/<int:number>", views.show),
+    path("logs/<int:number>.json", views.show_json),
+    path("export.<str:form>", views.export_rows, name="export"),
     path("angular/list", old_addresses.list_rows, name="old_list"),
     path("angular/options", old_addresses.list_options, name="old_options"),
     path("hello", old_addresses.hello, name="hello"),

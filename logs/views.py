@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_GET, require_safe
 
 from logs import path, search, seen, tail
 from logs.address import RANGES, ROW_MAX, AddressError, Asked, Cursor
+from logs.choices import Choices, choices
+from logs.details import details
+from logs.export import FORMATS, ROWS_MAX, export
 from logs.models import HeartBeat
 from logs.query import Query, QueryError
 from logs.query.lexer import LENGTH_MAX
-from logs.rows import details, empty_line, in_words, inert, line
+from logs.rows import empty_line, in_words, inert, line
 from logs.search import SORTED_ROWS, Page
+from logs.search.pages import Kin
+from logs.volume import Volume, volume
 
 # What herald writes about its own doings.
 OWN_SYSTEMS = "herald."
 # A page does not wait longer than this for the number of its rows.
 COUNTING = timedelta(milliseconds=500)
+# The same for the volume above the rows and for the values beside them; with less time they say that they are estimated.
+DRAWING = timedelta(milliseconds=500)
+CHOOSING = timedelta(milliseconds=500)
+# How many values of a field are offered.
+CHOICES = 8
 # What the help under the query box shows; docs/query.md has the rest.
 EXAMPLES = (
     ("card declined", "rows that have both words in their message or traceback, in upper or lower case"),
@@ -73,8 +85,11 @@ def index(request: HttpRequest) -> HttpResponse:
         "nothing": _nothing(query, asked, page, now),
         "empty_line": empty_line(),
         "empty_step": path.EMPTY,
+        "exports": [(f"{_export_address(form)}?{asked.to_querystring()}", form.upper()) for form in FORMATS],
+        "export_max": ROWS_MAX,
         "bridge": {"host": settings.BRIDGE_HOST, "port": settings.BRIDGE_PORT},
     }
+    context |= {"volume": _volume(request, query, asked, now)} | _choices(request, query, asked)
     return render(request, "logs/index.html", context | _form(request.GET, asked.text))
 
 
@@ -91,6 +106,22 @@ def _count(request: HttpRequest, query: Query, page: Page, is_newest: bool) -> s
     else:
         found = search.count(request.user, query, deadline=COUNTING)
     return f"{found} row{'' if str(found) == '1' else 's'}"
+
+
+def _volume(request: HttpRequest, query: Query, asked: Asked, now: datetime) -> Volume:
+    since = now - RANGES[asked.last][1] if asked.last else asked.since
+    found = search.histogram(request.user, query, since, asked.until, within=DRAWING)
+    return volume(found, lambda start, end: "?" + replace(asked, last="", since=start, until=end).to_querystring())
+
+
+def _choices(request: HttpRequest, query: Query, asked: Asked) -> dict[str, Any]:
+    """Return the values that can be chosen, and of how many rows they are the values where that is not all."""
+    found = search.facets(request.user, query, limit=CHOICES, within=CHOOSING)
+    offered: list[Choices] = [choices(asked, facet) for facet in found]
+    return {
+        "choices": [each for each in offered if each.choices],
+        "chosen_from": found[0].rows if found[0].is_sample else 0,
+    }
 
 
 def _misread(error: QueryError | None) -> dict[str, str] | None:
@@ -146,24 +177,88 @@ def _silence(query: Query, now: datetime) -> str:
     return f"No rows match. {inert(newest.system_id)} was last heard of {ago} ago."
 
 
+# What stands around a row: of the same one, in the order of arrival, or of all by the sender's time.
+KIN: dict[Kin, str] = {
+    "system": "Same system",
+    "process": "Same process",
+    "thread": "Same thread",
+    "time": "All systems by time",
+}
+AROUND = (10, 50, 200)
+
+
 @require_safe
 def show(request: HttpRequest, number: int) -> HttpResponse:
-    """Everything of one row, nothing cut."""
-    row = _row_or_404(request, number)
-    context = {"line": line(row), "details": details(row, limit=None), "path": path.steps(row)}
+    """Everything of one row, nothing cut, and what stands around it."""
+    by, around = _kin(request.GET.get("by", "")), _around(request.GET.get("around", ""))
+    found = search.neighbours(request.user, number, around, by) if number <= ROW_MAX else None
+    if found is None:
+        raise _gone(number)
+    row = found.row
+    context = {
+        "line": line(row),
+        "details": details(row, limit=None),
+        "path": path.steps(row),
+        "lines": [line(each) for each in (*reversed(found.after), row, *reversed(found.before))],
+        "neighbours": found,
+        "by": by,
+        "around": around,
+        "kin": [(name, label) for name, label in KIN.items() if name == "time" or row.get(f"{name}_id", row.get(name))],
+        "numbers": AROUND,
+        "empty_step": path.EMPTY,
+    }
     return render(request, "logs/row_page.html", context)
+
+
+def _kin(text: str) -> Kin:
+    return next((name for name in KIN if name == text), "system")
+
+
+def _around(text: str) -> int:
+    return next((number for number in AROUND if str(number) == text), AROUND[0])
 
 
 @require_safe
 def show_json(request: HttpRequest, number: int) -> HttpResponse:
-    """The details of one row for a page that opens it in place; long texts are cut."""
-    row = _row_or_404(request, number)
-    told = {"details": [each.as_dict() for each in details(row)], "path": [each.as_dict() for each in path.steps(row)]}
+    """The details of one row for a page that opens it in place; long texts are cut.
+
+    The address says what the page has asked for, as its own does, and the details narrow that.
+    """
+    row = search.row(request.user, number) if number <= ROW_MAX else None
+    if row is None:
+        raise _gone(number)
+    try:
+        asked = Asked.parse(request.GET)
+    except AddressError:
+        asked = Asked()
+    told = {
+        "details": [each.as_dict() for each in details(row, asked=asked)],
+        "path": [each.as_dict() for each in path.steps(row)],
+    }
     return JsonResponse(told)
 
 
-def _row_or_404(request: HttpRequest, number: int) -> search.Row:
-    row = search.row(request.user, number) if number <= ROW_MAX else None
-    if row is None:
-        raise Http404(f"There is no row {number}; it may be older than what herald keeps.")
-    return row
+def _gone(number: int) -> Http404:
+    return Http404(f"There is no row {number}; it may be older than what herald keeps.")
+
+
+@require_GET
+def export_rows(request: HttpRequest, form: str) -> HttpResponseBase:
+    """The rows that the address asks for, as a file that is made while it is sent."""
+    now = timezone.now()
+    try:
+        query = Asked.parse(request.GET).query(now)
+    except AddressError as error:
+        return HttpResponse(f"{error}\n", status=400, content_type="text/plain; charset=utf-8")
+    if form not in FORMATS:
+        raise Http404(f"Rows are exported as {', '.join(FORMATS)}.")
+    chosen = FORMATS[form]
+    answer = StreamingHttpResponse(export(request.user, query, chosen), content_type=chosen.content_type)
+    answer["Content-Disposition"] = f'attachment; filename="herald-{now:%Y-%m-%dT%H%M%S}Z.{form}"'
+    answer["Cache-Control"] = "no-store"
+    answer["X-Accel-Buffering"] = "no"
+    return answer
+
+
+def _export_address(form: str) -> str:
+    return reverse("logs:export", args=[form])

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logs.rows import DETAIL_MAX, LINE_MAX, Line, details, empty_line, in_words, inert, line, precisely
+from logs.details import DETAIL_MAX, details
+from logs.rows import LINE_MAX, Line, empty_line, in_words, inert, line, precisely
 from logs.templatetags.logs import codes
 from tests.logs.records import record
 
@@ -103,9 +104,10 @@ def test_the_details_hold_every_column_that_holds_something():
 
     assert found["lineno"].text == "0"
     assert '"a": "⟦U+202E⟧"' in found["extra"].text
-    assert found["system_id"].query == "q=system%3A%22a%26b%22"
-    assert found["lineno"].query == "q=line%3A%220%22"
-    assert found["extra"].query == found["message"].query == found["id"].query == ""
+    assert found["system_id"].include == "?q=system%3A%22a%26b%22"
+    assert found["system_id"].exclude == "?q=-system%3A%22a%26b%22"
+    assert found["lineno"].include == "?q=line%3A%220%22"
+    assert found["extra"].include == found["id"].include == found["created"].include == ""
     assert not {"exc_text", "process", "origin", "taskname"} & found.keys()
 
 

@@ -269,16 +269,16 @@ def test_the_way_of_a_row_is_told_in_place_and_on_its_page(anna: Client):
     append([record("x", origin=orjson.dumps([hop]).decode(), flags="redacted"), record("direct")])
     number = Log.objects.get(message="x").id
 
-    page = text(anna.get(f"/logs/{number}"))
-    told = anna.get(f"/logs/{number}.json").json()["path"]
+    page = text(anna.get(f"/log/{number}")).partition("<template")[0]
+    told = anna.get(f"/log/{number}.json").json()["path"]
 
     assert [step["name"] for step in told] == [HOSTILE[0], "this bridge"]
     assert told[0]["removed"] == "removed before it left: args dropped"
     assert escape(HOSTILE[0]) in page
     assert HOSTILE[0] not in page
     assert page.count('<li class="step">') == 2
-    assert anna.get(f"/logs/{number + 1}.json").json()["path"] == []
-    assert "Came through" not in text(anna.get(f"/logs/{number + 1}"))
+    assert anna.get(f"/log/{number + 1}.json").json()["path"] == []
+    assert "Came through" not in text(anna.get(f"/log/{number + 1}")).partition("<template")[0]
 
 
 def test_the_template_for_steps_fills_the_values_a_step_has(anna: Client):
@@ -309,3 +309,150 @@ def test_the_log_page_neither_counts_nor_skips(anna: Client):
     assert "COUNT(" not in said
     assert " OFFSET " not in said
     assert len(queries) < 20
+
+
+# --- Volume and values --------------------------------------------------------------------------------------------------
+
+
+def links(page: str, name: str) -> list[str]:
+    return [unescape(found) for found in re.findall(rf'<a class="{name}" href="([^"]*)"', page)]
+
+
+def test_the_volume_is_drawn_and_each_bar_leads_into_its_time(anna: Client):
+    now = timezone.now()
+    append([record("old", at=now - timedelta(minutes=30)), record("new", at=now, levelno=40)])
+
+    page = text(anna.get("/?q=system:shop&last=1h"))
+    bars = page.partition('<svg class="bars"')[2].partition("</svg>")[0]
+    full = [bar for bar in bars.split("</a>") if re.search('rect class="(info|error)"', bar)]
+
+    assert len(full) == 2
+    assert [shown(anna.get("/" + unescape(bar.partition('href="')[2].partition('"')[0]))) for bar in full] == [
+        ["old"],
+        ["new"],
+    ]
+    assert "1 row: 1 ERROR" in page
+    assert "last=" not in bars
+
+
+def test_a_time_without_rows_is_said_to_be_empty(anna: Client):
+    append([record("x")])
+
+    assert "No rows in this time." in text(anna.get("/?q=absent"))
+
+
+def test_an_estimated_volume_says_so(anna: Client, monkeypatch: pytest.MonkeyPatch):
+    append([record(f"x {number}") for number in range(30)])
+    monkeypatch.setattr("logs.search.histograms.ROWS_MAX", 10)
+
+    assert "estimated from 30 rows" in text(anna.get("/?q=x"))
+
+
+def test_values_are_offered_to_narrow_by_to_leave_out_and_to_take_back(anna: Client):
+    append([record("a"), record("b"), record("c", system_id="till", sub_system_id="")])
+
+    page = text(anna.get("/?q=a+OR+b+OR+c"))
+    with_till = next(link for link in links(page, "with") if "till" in link)
+    but_shop = next(link for link in links(page, "but") if "shop" in link and "system" in link)
+    no_host = next(link for link in links(page, "with") if "_exists_%3Ahost" in link)
+
+    assert shown(anna.get(f"/{with_till}")) == ["c"]
+    assert shown(anna.get(f"/{but_shop}")) == ["c"]
+    assert shown(anna.get(f"/{no_host}")) == ["c"]
+    (back,) = [link for link in links(text(anna.get(f"/{with_till}")), "with") if "till" not in link and "q=" in link][
+        :1
+    ]
+    assert shown(anna.get(f"/{back}")) == ["c", "b", "a"]
+
+
+def test_values_of_a_sample_say_of_how_many_rows(anna: Client, monkeypatch: pytest.MonkeyPatch):
+    append([record(str(number)) for number in range(30)])
+    assert "of the newest 30 rows" not in text(anna.get("/"))
+
+    monkeypatch.setattr("logs.search.facets.__kwdefaults__", {"within": None, "rows": 10})
+    assert "of the newest 10 rows" in text(anna.get("/"))
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_hostile_values_are_nothing_but_text(anna: Client, hostile: str):
+    append([record(system_id=hostile, package_version=hostile)])
+
+    page = text(anna.get("/"))
+    links_to_it = [link for link in links(page, "with") if "system" in link]
+
+    assert escape(inert(hostile)) in shown_text(page)
+    if hostile != escape(inert(hostile)):
+        assert hostile not in page
+    assert len(shown(anna.get(f"/{links_to_it[0]}"))) == 1
+
+
+# --- A row and what stands around it ------------------------------------------------------------------------------------
+
+
+def test_the_details_narrow_what_the_page_has_asked_for(anna: Client):
+    append([record("a", extra='{"order": {"id": 42, "tags": ["x"]}}'), record("b"), record("c")])
+    number = Log.objects.get(message="a").id
+
+    told = anna.get(f"/log/{number}.json?q=a+OR+b&last=1h").json()["details"]
+    found = {each["name"]: each for each in told}
+
+    assert shown(anna.get("/" + found["system_id"]["include"])) == ["b", "a"]
+    assert shown(anna.get("/" + found["message"]["exclude"])) == ["b"]
+    assert shown(anna.get("/" + found["levelname"]["exclude"])) == []
+    assert "last=1h" in found["system_id"]["include"]
+    (order,) = found["extra"]["entries"]
+    assert [entry["key"] for entry in order["entries"]] == ["id", "tags"]
+    assert shown(anna.get("/" + order["entries"][0]["include"])) == ["a"]
+    assert shown(anna.get("/" + order["entries"][0]["exclude"])) == ["b"]
+    assert anna.get(f"/log/{number}.json?nonsense=1").status_code == 200
+
+
+def around(answer: Answer) -> list[str]:
+    page = text(answer)
+    assert page.count('aria-current="true" id="here"') + page.count('id="here" aria-current="true"') == 1
+    return shown(answer)
+
+
+def test_a_row_stands_among_its_neighbours(anna: Client):
+    now = timezone.now()
+    late = now - timedelta(hours=1)
+    append(
+        [
+            record("1", process=1, thread=1),
+            record("2", process=1, thread=2),
+            record("other", system_id="till"),
+            record("3", process=1, thread=1),
+            record("4", process=2, thread=1),
+            record("then", system_id="till", at=late),
+        ]
+    )
+    number = Log.objects.get(message="3").id
+
+    assert around(anna.get(f"/log/{number}")) == ["4", "3", "2", "1"]
+    assert around(anna.get(f"/log/{number}?by=process")) == ["3", "2", "1"]
+    assert around(anna.get(f"/log/{number}?by=thread&around=50")) == ["3", "1"]
+    assert "then" in around(anna.get(f"/log/{number}?by=time"))
+    assert around(anna.get(f"/log/{number}?by=nonsense&around=x")) == ["4", "3", "2", "1"]
+    assert "Same process" in text(anna.get(f"/log/{number}"))
+    lone = Log.objects.get(message="other").id
+    assert "Same process" not in text(anna.get(f"/log/{lone}"))
+
+
+def test_a_traceback_is_told_in_its_frames(anna: Client):
+    trace = 'Traceback (most recent call last):\n  File "/srv/shop/pay.py", line 3, in pay\n    x()\nValueError: <no>'
+    append([record("x", exc_text=trace)])
+    number = Log.objects.get().id
+
+    page = text(anna.get(f"/log/{number}"))
+
+    assert '<span class="own">  File &quot;/srv/shop/pay.py&quot;, line 3, in pay' in page
+    assert "<summary><bdi>ValueError: &lt;no&gt; (4 lines)</bdi></summary>" in page
+
+
+def test_the_page_says_how_much_can_be_exported(anna: Client):
+    append([record("x")])
+
+    page = text(anna.get("/?q=system:shop&last=1h"))
+
+    assert "up to 1,000,000 of the newest" in page
+    assert 'href="/export.csv?q=system%3Ashop&amp;last=1h"' in page

@@ -4,21 +4,68 @@ import { write } from "./rows.js";
 
 const MOMENTS = new Set(["created", "received"]);
 
+const make = (name) => document.getElementById(`${name}-template`).content.firstElementChild.cloneNode(true);
+
+// The links that narrow what was asked for to this value, and that leave it out.
+function addWays(element, value) {
+  const ways = element.querySelector(".ways");
+  for (const [name, address] of [["with", value.include], ["but", value.exclude]]) {
+    const link = ways.querySelector(`.${name}`);
+    // In a template a link has no address to set a part of.
+    if (address) link.setAttribute("href", link.getAttribute("href") + address);
+    else link.remove();
+  }
+  return ways;
+}
+
 function makeField(id, detail) {
-  const field = document.getElementById("field-template").content.firstElementChild.cloneNode(true);
+  const field = make("field");
   field.classList.toggle("block", detail.block);
   field.dataset.name = detail.name;
   field.querySelector("dt").textContent = detail.label;
   const text = field.querySelector("bdi");
   write(text, detail.text);
   if (MOMENTS.has(detail.name)) addLocal(text, detail.text);
-  const same = field.querySelector(".same");
-  if (detail.query) same.search = detail.query;
-  else same.remove();
-  const all = field.querySelector(".all");
-  if (detail.cut) all.href = `/logs/${id}`;
+  const all = addWays(field, detail).querySelector(".all");
+  if (detail.cut) all.href = `/log/${id}`;
   else all.remove();
+  if (detail.pieces.length) text.replaceWith(makeTraceback(detail));
+  if (detail.entries.length) text.replaceWith(makeEntries(detail));
   return field;
+}
+
+function makeTraceback(detail) {
+  const traceback = make("traceback");
+  write(traceback.querySelector("summary bdi"), detail.gist);
+  traceback.querySelector(".pieces").append(...detail.pieces.map((piece) => {
+    const part = document.createElement("span");
+    part.className = piece.kind;
+    write(part, piece.text);
+    return part;
+  }));
+  return traceback;
+}
+
+function makeEntries(detail) {
+  const tree = make("entries");
+  tree.querySelector(".entries").append(...detail.entries.map(makeEntry));
+  write(tree.querySelector(".raw bdi"), detail.text);
+  return tree;
+}
+
+function makeEntry(entry) {
+  const item = make("entry");
+  write(item.querySelector(".key bdi"), entry.key);
+  const value = item.querySelector(".value");
+  if (entry.entries.length) {
+    const within = document.createElement("ul");
+    within.append(...entry.entries.map(makeEntry));
+    value.replaceWith(within);
+  } else {
+    write(value.querySelector("bdi"), entry.text);
+    addWays(value, entry);
+  }
+  return item;
 }
 
 function addLocal(element, text) {
@@ -30,7 +77,7 @@ function addLocal(element, text) {
 }
 
 function makeStep(step) {
-  const item = document.getElementById("step-template").content.firstElementChild.cloneNode(true);
+  const item = make("step");
   for (const element of item.querySelectorAll("[data-step]")) {
     const text = step[element.dataset.step] ?? "";
     if (element.localName !== "time") {
@@ -45,7 +92,7 @@ function makeStep(step) {
 }
 
 function makePath(steps) {
-  const field = document.getElementById("path-template").content.firstElementChild.cloneNode(true);
+  const field = make("path");
   field.querySelector("ol").append(...steps.map(makeStep));
   return field;
 }
@@ -56,7 +103,7 @@ export async function open(row) {
   detail.dataset.loaded = "";
   const id = row.dataset.id;
   try {
-    const answer = await fetch(`/logs/${id}.json`);
+    const answer = await fetch(`/log/${id}.json?${document.getElementById("live")?.dataset.filter ?? ""}`);
     if (!answer.ok) throw new Error(answer.status === 404 ? "herald no longer keeps it" : `herald answered ${answer.status}`);
     const fields = document.createElement("dl");
     fields.className = "fields";

@@ -3,6 +3,8 @@ import { open as openDetails } from "./details.js";
 import { Connection } from "./live.js";
 import { Rows, ROWS_MAX } from "./rows.js";
 import { ago, localise, zone } from "./times.js";
+import "./choices.js";
+import "./volume.js";
 
 const RATE_OVER = 10;
 const byId = (id) => document.getElementById(id);
@@ -20,6 +22,16 @@ document.addEventListener("click", async (event) => {
   if (!source) return;
   await navigator.clipboard.writeText(byId(source.dataset.copy).textContent);
   source.textContent = "Copied";
+});
+
+// A value is copied as it is shown, with the codes of what cannot be seen.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest?.("button.copy");
+  if (!button) return;
+  const value = button.closest(".value, dd").querySelector("[data-value]");
+  await navigator.clipboard.writeText(value.textContent);
+  button.textContent = "copied";
+  setTimeout(() => { button.textContent = "copy"; }, 1_500);
 });
 
 // A quick range and a time from and to exclude each other: the last choice holds.
@@ -53,7 +65,7 @@ for (const field of document.querySelectorAll("[data-moment]")) {
 // --- Rows that are open, and the keyboard ---------------------------------------------------------------------
 
 list?.addEventListener("toggle", (event) => {
-  if (event.target.open) openDetails(event.target.closest(".row"));
+  if (event.target.open && event.target.matches(".row > details")) openDetails(event.target.closest(".row"));
   view?.look();
 }, true);
 
@@ -69,7 +81,7 @@ function step(by) {
 
 function toWhere() {
   document.activeElement?.blur();
-  for (const details of list.querySelectorAll("details[open]")) details.open = false;
+  for (const details of list.querySelectorAll(".row > details[open]")) details.open = false;
   window.scrollTo(0, 0);
   view?.look();
 }
@@ -77,6 +89,7 @@ function toWhere() {
 // Most often a query is narrowed down: the caret goes behind it, ready for the next word.
 function toQuery() {
   const box = byId("query");
+  if (!box) return;
   if (box.value && !box.value.endsWith(" ")) box.value += " ";
   box.focus();
   box.setSelectionRange(box.value.length, box.value.length);
@@ -86,8 +99,9 @@ const KEYS = {
   "/": toQuery,
   j: () => step(1),
   k: () => step(-1),
+  o: () => document.activeElement?.closest?.(".row")?.querySelector("a.around").click(),
   l: () => view?.toggle(),
-  "?": () => byId("help").showModal(),
+  "?": () => byId("help")?.showModal(),
   Escape: toWhere,
 };
 

@@ -32,7 +32,8 @@ function makeRow(line) {
   time.setAttribute("datetime", line.created);
   time.dataset.received = line.received;
   localise(time);
-  row.querySelector(".whole").href = `/logs/${line.id}`;
+  row.querySelector(".whole").href = `/log/${line.id}`;
+  row.querySelector(".around").href = `/log/${line.id}#here`;
   return row;
 }
 

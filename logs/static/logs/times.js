@@ -28,7 +28,7 @@ export function localise(element) {
   }
   if ("long" in element.dataset) {
     element.title = element.getAttribute("datetime");
-    element.textContent = `${long(at)} ${zone()}`;
+    element.textContent = element.dataset.long === "minutes" ? long(at).slice(0, 16) : `${long(at)} ${zone()}`;
     return;
   }
   element.textContent = short(at);
