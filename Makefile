@@ -38,7 +38,7 @@ test-sqlite: setup
 	$(BIN)/python -m pytest $(ARGS)
 
 test-postgresql: setup
-	@$(BIN)/python tests/with_postgresql.py $(BIN)/python -m pytest $(ARGS); code=$$?; \
+	@HERALD_DATA_DIR=$(VENV)/data-postgresql $(BIN)/python tests/with_postgresql.py $(BIN)/python -m pytest $(ARGS); code=$$?; \
 	if [ $$code -ne 77 ]; then exit $$code; fi; \
 	echo 'NOT TESTED on PostgreSQL: there is none on this machine. `apt install postgresql` brings it; no server need run.'; \
 	if [ -n "$$CI" ] || [ -n "$$HERALD_REQUIRE_ALL" ]; then exit 1; fi
