@@ -4,6 +4,7 @@ import { Connection } from "./live.js";
 import { Rows, ROWS_MAX } from "./rows.js";
 import { ago, localise, zone } from "./times.js";
 import "./choices.js";
+import "./complete.js";
 import "./volume.js";
 
 const RATE_OVER = 10;
