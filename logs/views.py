@@ -22,7 +22,7 @@ from logs.choices import Choices, choices
 from logs.details import details
 from logs.export import FORMATS, ROWS_MAX, export
 from logs.models import HeartBeat, SavedSearch
-from logs.query import Query, QueryError
+from logs.query import Query, QueryError, parse_or_text
 from logs.query.lexer import LENGTH_MAX
 from logs.rows import empty_line, in_words, inert, line
 from logs.search import SORTED_ROWS, Page
@@ -38,6 +38,14 @@ DRAWING = timedelta(milliseconds=500)
 CHOOSING = timedelta(milliseconds=500)
 # How many values of a field are offered.
 CHOICES = 8
+# The columns that somebody may do without; the style sheet and the script of the view know them by these names.
+COLUMNS = (
+    ("time", "Time"),
+    ("level", "Level"),
+    ("system", "System"),
+    ("users", "Product, user"),
+    ("source", "Version, function"),
+)
 # What the help under the query box shows; docs/query.md has the rest.
 EXAMPLES = (
     ("card declined", "rows that have both words in their message or traceback, in upper or lower case"),
@@ -91,6 +99,9 @@ def index(request: HttpRequest) -> HttpResponse:
         "saved": [
             (each, saved.asked(each).to_querystring()) for each in saved.visible_to(request.user)[: saved.SHOWN_MAX]
         ],
+        "share": _at(asked, now).to_querystring(),
+        "is_relative": parse_or_text(asked.text, now=now).is_relative,
+        "columns": COLUMNS,
         "exports": [(f"{_export_address(form)}?{asked.to_querystring()}", form.upper()) for form in FORMATS],
         "export_max": ROWS_MAX,
         "bridge": {"host": settings.BRIDGE_HOST, "port": settings.BRIDGE_PORT},
@@ -114,9 +125,14 @@ def _count(request: HttpRequest, query: Query, page: Page, is_newest: bool) -> s
     return f"{found} row{'' if str(found) == '1' else 's'}"
 
 
-def _volume(request: HttpRequest, query: Query, asked: Asked, now: datetime) -> Volume:
+def _at(asked: Asked, now: datetime) -> Asked:
+    """Return what was asked for with the time that it means at `now`."""
     since = now - RANGES[asked.last][1] if asked.last else asked.since
-    found = search.histogram(request.user, query, since, asked.until, within=DRAWING)
+    return replace(asked, last="", since=since, until=asked.until or now)
+
+
+def _volume(request: HttpRequest, query: Query, asked: Asked, now: datetime) -> Volume:
+    found = search.histogram(request.user, query, _at(asked, now).since, asked.until, within=DRAWING)
     return volume(found, lambda start, end: "?" + replace(asked, last="", since=start, until=end).to_querystring())
 
 

@@ -222,3 +222,28 @@ def test_a_search_is_saved_used_and_deleted(herald: Herald):
         anna.page.get_by_text("Saved", exact=True).click()
         anna.page.get_by_role("button", name="Delete My search").click()
         expect(anna.page.locator(".notices")).to_contain_text("“My search” is deleted.")
+
+
+def test_columns_wrapping_and_space_are_chosen_and_remembered(herald: Herald):
+    herald.send("long " * 100, system="view")
+    herald.site.wait_for_rows(1, "system_id = %s", "view")
+    with herald.visit("/?q=system:view", viewport={"width": 1280, "height": 700}) as anna:
+        row = anna.page.locator("#rows .row")
+        low = row.bounding_box()
+        anna.page.get_by_text("View", exact=True).click()
+        anna.page.get_by_role("checkbox", name="Product, user").uncheck()
+        anna.page.get_by_role("checkbox", name="Level").uncheck()
+        anna.page.get_by_label("Wrap messages").check()
+        anna.open("/?q=system:view")
+
+        expect(row.locator(".level")).to_be_hidden()
+        expect(row.locator(".users")).to_be_hidden()
+        expect(row.locator(".message")).to_be_visible()
+        high = row.bounding_box()
+        assert low is not None
+        assert high is not None
+        assert high["height"] > 2 * low["height"]
+        assert anna.page.evaluate("document.documentElement.scrollWidth") <= 1280
+        text = row.locator(".text").bounding_box()
+        assert text is not None
+        assert text["width"] > 500

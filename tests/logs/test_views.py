@@ -481,3 +481,29 @@ def test_where_nothing_is_known_nothing_is_offered(anna: Client, query: str):
 
 def test_only_who_has_logged_in_is_offered_anything(client: Client):
     assert client.get("/complete?field=system").status_code in (302, 403)
+
+
+# --- Sharing and the view -----------------------------------------------------------------------------------------------
+
+
+def test_a_search_is_shared_at_exactly_its_time(anna: Client):
+    append([record("x")])
+
+    page = text(anna.get("/?q=system:shop&last=1h"))
+    (link,) = re.findall(r'id="share" href="([^"]+)"', page)
+
+    assert "last=" not in link
+    assert re.search(r"since=\d{4}-.*until=\d{4}-", link)
+    assert shown(anna.get(unescape(link))) == ["x"]
+    assert "names now" not in page
+    assert "names now" in text(anna.get("/?q=time:>now-1h"))
+
+
+def test_the_columns_that_can_be_left_out_are_those_that_stand_there(anna: Client):
+    append([record("x")])
+    page = text(anna.get("/"))
+    heads = re.findall("<span>([^<]+)", page.partition('class="columns"')[2].partition("</div>")[0])
+
+    offered = re.findall(r'data-column="\w+" checked autocomplete="off"> ([^<]+)<', page)
+
+    assert [head.strip() for head in heads] == [*offered, "Message"]

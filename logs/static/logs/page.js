@@ -35,6 +35,11 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { button.textContent = "copy"; }, 1_500);
 });
 
+byId("share-copy")?.addEventListener("click", async (event) => {
+  await navigator.clipboard.writeText(byId("share").href);
+  event.target.textContent = "Copied";
+});
+
 // A quick range and a time from and to exclude each other: the last choice holds.
 byId("last")?.addEventListener("change", (event) => {
   if (event.target.value) document.querySelectorAll("[data-moment]").forEach((field) => { field.value = ""; });
