@@ -20,7 +20,7 @@ from logs import completion, path, saved, search, seen, tail
 from logs.address import RANGES, ROW_MAX, AddressError, Asked, Cursor
 from logs.choices import Choices, choices
 from logs.details import details
-from logs.export import FORMATS, ROWS_MAX, export
+from logs.export import BYTES_MAX, FORMATS, ROWS_MAX, export
 from logs.models import HeartBeat, SavedSearch
 from logs.query import Query, QueryError, parse_or_text
 from logs.query.lexer import LENGTH_MAX
@@ -104,6 +104,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "columns": COLUMNS,
         "exports": [(f"{_export_address(form)}?{asked.to_querystring()}", form.upper()) for form in FORMATS],
         "export_max": ROWS_MAX,
+        "export_bytes": BYTES_MAX,
         "bridge": {"host": settings.BRIDGE_HOST, "port": settings.BRIDGE_PORT},
     }
     context |= {"volume": _volume(request, query, asked, now)} | _choices(request, query, asked)
