@@ -22,6 +22,8 @@ from logs.search import COLUMNS, Person, Row
 
 ROWS_MAX = 1_000_000
 """Whoever needs more asks for one time after the other."""
+BYTES_MAX = 200_000_000
+"""A second bound: Daphne takes what is sent at once, and keeps what a slow reader has not fetched yet."""
 PAGE_ROWS = 250
 """How many rows are in memory at a time; each may hold a mebibyte."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -44,16 +46,17 @@ async def export(person: Person, query: Query, form: Format, most: int = ROWS_MA
     read = database_sync_to_async(search.page)
     yield form.head
     before: int | None = None
-    left = most
+    rows = size = 0
     while True:
-        page = await read(person, query, before=before, limit=min(left, PAGE_ROWS))
-        yield form.body(page.rows)
-        left -= len(page.rows)
+        page = await read(person, query, before=before, limit=min(most - rows, PAGE_ROWS))
+        part = form.body(page.rows)
+        rows, size = rows + len(page.rows), size + len(part)
+        yield part
         if page.older is None:
             return
-        if left <= 0:
+        if rows >= most or size >= BYTES_MAX:
             yield form.said(
-                f"Cut after {most:,} rows, the newest ones: there are more. Export an earlier time to have them."
+                f"Cut after {rows:,} rows, the newest ones: there are more. Export an earlier time to have them."
             )
             return
         before = page.older

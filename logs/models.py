@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 
@@ -160,6 +161,35 @@ class SeenValue(models.Model):
 
     def __str__(self) -> str:
         return f"{self.field}: {self.value}"
+
+
+class SavedSearch(models.Model):
+    """A search that somebody has given a name: their own, or for all to use. `logs.saved` makes and reads it.
+
+    The time is a quick range by its name, or from and to, as in an address; both empty: any time.
+    """
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="saved_searches")
+    name = models.CharField(max_length=100)
+    query = models.TextField(blank=True)
+    last = models.CharField(max_length=10, blank=True)
+    since = models.DateTimeField(null=True, blank=True)
+    until = models.DateTimeField(null=True, blank=True)
+    is_shared = models.BooleanField("shared with everybody", default=False)
+
+    class Meta:
+        verbose_name = "saved search"
+        verbose_name_plural = "saved searches"
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "name"], name="logs_savedsearch_name"),
+            models.CheckConstraint(
+                condition=models.Q(last="") | models.Q(since=None, until=None), name="logs_savedsearch_one_time"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class SenderMark(models.Model):

@@ -6,21 +6,23 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
+from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_safe
+from django.views.decorators.http import require_GET, require_POST, require_safe
 
-from logs import path, search, seen, tail
+from logs import completion, path, saved, search, seen, tail
 from logs.address import RANGES, ROW_MAX, AddressError, Asked, Cursor
 from logs.choices import Choices, choices
 from logs.details import details
-from logs.export import FORMATS, ROWS_MAX, export
-from logs.models import HeartBeat
-from logs.query import Query, QueryError
+from logs.export import BYTES_MAX, FORMATS, ROWS_MAX, export
+from logs.models import HeartBeat, SavedSearch
+from logs.query import Query, QueryError, parse_or_text
 from logs.query.lexer import LENGTH_MAX
 from logs.rows import empty_line, in_words, inert, line
 from logs.search import SORTED_ROWS, Page
@@ -36,6 +38,14 @@ DRAWING = timedelta(milliseconds=500)
 CHOOSING = timedelta(milliseconds=500)
 # How many values of a field are offered.
 CHOICES = 8
+# The columns that somebody may do without; the style sheet and the script of the view know them by these names.
+COLUMNS = (
+    ("time", "Time"),
+    ("level", "Level"),
+    ("system", "System"),
+    ("users", "Product, user"),
+    ("source", "Version, function"),
+)
 # What the help under the query box shows; docs/query.md has the rest.
 EXAMPLES = (
     ("card declined", "rows that have both words in their message or traceback, in upper or lower case"),
@@ -85,8 +95,16 @@ def index(request: HttpRequest) -> HttpResponse:
         "nothing": _nothing(query, asked, page, now),
         "empty_line": empty_line(),
         "empty_step": path.EMPTY,
+        "asked": asked.parameters(),
+        "saved": [
+            (each, saved.asked(each).to_querystring()) for each in saved.visible_to(request.user)[: saved.SHOWN_MAX]
+        ],
+        "share": _at(asked, now).to_querystring(),
+        "is_relative": parse_or_text(asked.text, now=now).is_relative,
+        "columns": COLUMNS,
         "exports": [(f"{_export_address(form)}?{asked.to_querystring()}", form.upper()) for form in FORMATS],
         "export_max": ROWS_MAX,
+        "export_bytes": BYTES_MAX,
         "bridge": {"host": settings.BRIDGE_HOST, "port": settings.BRIDGE_PORT},
     }
     context |= {"volume": _volume(request, query, asked, now)} | _choices(request, query, asked)
@@ -108,9 +126,14 @@ def _count(request: HttpRequest, query: Query, page: Page, is_newest: bool) -> s
     return f"{found} row{'' if str(found) == '1' else 's'}"
 
 
-def _volume(request: HttpRequest, query: Query, asked: Asked, now: datetime) -> Volume:
+def _at(asked: Asked, now: datetime) -> Asked:
+    """Return what was asked for with the time that it means at `now`."""
     since = now - RANGES[asked.last][1] if asked.last else asked.since
-    found = search.histogram(request.user, query, since, asked.until, within=DRAWING)
+    return replace(asked, last="", since=since, until=asked.until or now)
+
+
+def _volume(request: HttpRequest, query: Query, asked: Asked, now: datetime) -> Volume:
+    found = search.histogram(request.user, query, _at(asked, now).since, asked.until, within=DRAWING)
     return volume(found, lambda start, end: "?" + replace(asked, last="", since=start, until=end).to_querystring())
 
 
@@ -240,6 +263,38 @@ def show_json(request: HttpRequest, number: int) -> HttpResponse:
 
 def _gone(number: int) -> Http404:
     return Http404(f"There is no row {number}; it may be older than what herald keeps.")
+
+
+@require_POST
+def save_search(request: HttpRequest) -> HttpResponse:
+    """Save what a log page asks for under a name, and go back to it."""
+    form = saved.SaveForm(request.user, request.POST)
+    if form.is_valid():
+        messages.success(request, f"Saved as “{inert(form.save().name)}”.")
+    else:
+        messages.error(request, f"Not saved. {inert(form.fault)}")
+    back = {name: request.POST[name] for name in ("q", "last", "since", "until") if request.POST.get(name)}
+    return redirect(f"{reverse('logs:index')}?{urlencode(back)}")
+
+
+@require_POST
+def delete_search(request: HttpRequest, number: int) -> HttpResponse:
+    """Delete a saved search of one's own."""
+    found = get_object_or_404(SavedSearch, id=number, owner_id=request.user.pk)
+    found.delete()
+    messages.success(request, f"“{inert(found.name)}” is deleted.")
+    return redirect("logs:index")
+
+
+@require_safe
+def complete(request: HttpRequest) -> HttpResponse:
+    """What the query box offers: all fields, or the values that begin like `prefix` of the `field` in the address."""
+    field, prefix = request.GET.get("field", ""), request.GET.get("prefix", "")
+    if not field:
+        return JsonResponse({"fields": completion.fields()})
+    if "\0" in prefix or "\0" in field:
+        return JsonResponse({"values": []})
+    return JsonResponse({"values": completion.values(request.user, field, prefix)})
 
 
 @require_GET

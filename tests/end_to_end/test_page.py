@@ -164,3 +164,86 @@ def test_the_rows_of_a_query_are_downloaded_while_they_are_made(herald: Herald):
     assert ",'=1+1," in content
     assert "not this" not in content
     assert "StreamingHttpResponse" not in herald.web.output
+
+
+def test_the_query_box_completes_fields_and_values_from_the_keyboard(herald: Herald):
+    herald.send("complete me", system="needs a quote")
+    herald.site.wait_for_rows(1, "system_id = %s", "needs a quote")
+    with herald.visit("/") as anna:
+        keys = anna.page.keyboard
+        keys.press("/")
+        keys.type("-absent sys")
+        offers = anna.page.locator("#offers li")
+        expect(offers.first).to_contain_text("system:")
+        box = anna.page.get_by_role("combobox", name="Query")
+        expect(box).to_have_attribute("aria-expanded", "true")
+        keys.press("ArrowDown")
+        expect(box).to_have_attribute("aria-activedescendant", "offer-0")
+        keys.press("Enter")
+        keys.type("NEEDS")
+        expect(offers).to_have_text(["needs a quote"])
+        keys.press("ArrowDown")
+        keys.press("Tab")
+        assert box.input_value() == '-absent system:"needs a quote" '
+        expect(offers).to_have_count(0)
+        keys.press("Enter")
+        anna.page.wait_for_url("**needs**")
+        assert anna.messages == ["complete me"]
+
+
+def test_what_was_asked_before_is_offered_again(herald: Herald):
+    with herald.visit("/?q=asked-before") as anna:
+        anna.open("/")
+        box = anna.page.locator("#query")
+        box.press("ArrowDown")
+        expect(anna.page.locator("#offers li")).to_contain_text(["asked-before"])
+        box.press("Escape")
+        expect(anna.page.locator("#offers li")).to_have_count(0)
+        box.press("ArrowDown")
+        anna.page.locator("#offers li", has_text="asked-before").click()
+        assert box.input_value() == "asked-before"
+
+
+def test_a_search_is_saved_used_and_deleted(herald: Herald):
+    herald.send("saved one", system="saved")
+    herald.site.wait_for_rows(1, "system_id = %s", "saved")
+    with herald.visit("/?q=system:saved&last=1h") as anna:
+        anna.page.get_by_text("Saved", exact=True).click()
+        anna.page.fill(".save [name=name]", "My search")
+        anna.page.get_by_role("button", name="Save", exact=True).click()
+        expect(anna.page.locator(".notices")).to_contain_text("Saved as “My search”.")
+
+        anna.open("/")
+        anna.page.get_by_text("Saved", exact=True).click()
+        anna.page.get_by_role("link", name="My search").click()
+        anna.page.wait_for_url("**system%3Asaved**")
+        assert asked(anna) == {"q": "system:saved", "last": "1h"}
+        assert anna.messages == ["saved one"]
+        anna.page.get_by_text("Saved", exact=True).click()
+        anna.page.get_by_role("button", name="Delete My search").click()
+        expect(anna.page.locator(".notices")).to_contain_text("“My search” is deleted.")
+
+
+def test_columns_wrapping_and_space_are_chosen_and_remembered(herald: Herald):
+    herald.send("long " * 100, system="view")
+    herald.site.wait_for_rows(1, "system_id = %s", "view")
+    with herald.visit("/?q=system:view", viewport={"width": 1280, "height": 700}) as anna:
+        row = anna.page.locator("#rows .row")
+        low = row.bounding_box()
+        anna.page.get_by_text("View", exact=True).click()
+        anna.page.get_by_role("checkbox", name="Product, user").uncheck()
+        anna.page.get_by_role("checkbox", name="Level").uncheck()
+        anna.page.get_by_label("Wrap messages").check()
+        anna.open("/?q=system:view")
+
+        expect(row.locator(".level")).to_be_hidden()
+        expect(row.locator(".users")).to_be_hidden()
+        expect(row.locator(".message")).to_be_visible()
+        high = row.bounding_box()
+        assert low is not None
+        assert high is not None
+        assert high["height"] > 2 * low["height"]
+        assert anna.page.evaluate("document.documentElement.scrollWidth") <= 1280
+        text = row.locator(".text").bounding_box()
+        assert text is not None
+        assert text["width"] > 500

@@ -83,6 +83,20 @@ async def test_a_file_that_was_cut_says_so_in_its_last_line(most: int, cut: bool
 
 @stored
 @pytest.mark.asyncio
+async def test_a_file_that_grows_too_large_is_cut_and_says_after_how_many_rows(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(exporting, "PAGE_ROWS", 3)
+    monkeypatch.setattr(exporting, "BYTES_MAX", 1)
+    await sync_to_async(append)([record(str(number)) for number in range(10)])
+    anna = await get_user_model().objects.acreate(username="anna")
+
+    lines = b"".join([part async for part in export(anna, parse(""), NDJSON)]).splitlines()
+
+    assert len(lines) == 4
+    assert b"Cut after 3 rows" in lines[-1]
+
+
+@stored
+@pytest.mark.asyncio
 async def test_no_more_rows_are_read_than_are_fetched(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(exporting, "PAGE_ROWS", 3)
     await sync_to_async(append)([record(str(number)) for number in range(10)])

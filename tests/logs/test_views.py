@@ -456,3 +456,54 @@ def test_the_page_says_how_much_can_be_exported(anna: Client):
 
     assert "up to 1,000,000 of the newest" in page
     assert 'href="/export.csv?q=system%3Ashop&amp;last=1h"' in page
+
+
+# --- Completion ---------------------------------------------------------------------------------------------------------
+
+
+def test_fields_and_values_are_offered(anna: Client):
+    append([record(system_id="Billing"), record(system_id="bill\u202e"), record(system_id="shop")])
+
+    fields = anna.get("/complete").json()["fields"]
+    assert {"name": "host", "help": "the machine it runs on"} in fields
+    assert anna.get("/complete?field=system&prefix=BILL").json()["values"] == [
+        {"value": "Billing", "shown": "Billing"},
+        {"value": "bill\u202e", "shown": "bill⟦U+202E⟧"},
+    ]
+    assert [each["value"] for each in anna.get("/complete?field=level&prefix=e").json()["values"]] == ["ERROR"]
+    assert anna.get("/complete?field=_exists_&prefix=exc_t").json()["values"][0]["value"] == "exc_text"
+
+
+@pytest.mark.parametrize("query", ["field=nonsense", "field=system&prefix=%00", "field=system&prefix=" + "x" * 5_000])
+def test_where_nothing_is_known_nothing_is_offered(anna: Client, query: str):
+    assert anna.get(f"/complete?{query}").json() == {"values": []}
+
+
+def test_only_who_has_logged_in_is_offered_anything(client: Client):
+    assert client.get("/complete?field=system").status_code in (302, 403)
+
+
+# --- Sharing and the view -----------------------------------------------------------------------------------------------
+
+
+def test_a_search_is_shared_at_exactly_its_time(anna: Client):
+    append([record("x")])
+
+    page = text(anna.get("/?q=system:shop&last=1h"))
+    (link,) = re.findall(r'id="share" href="([^"]+)"', page)
+
+    assert "last=" not in link
+    assert re.search(r"since=\d{4}-.*until=\d{4}-", link)
+    assert shown(anna.get(unescape(link))) == ["x"]
+    assert "names now" not in page
+    assert "names now" in text(anna.get("/?q=time:>now-1h"))
+
+
+def test_the_columns_that_can_be_left_out_are_those_that_stand_there(anna: Client):
+    append([record("x")])
+    page = text(anna.get("/"))
+    heads = re.findall("<span>([^<]+)", page.partition('class="columns"')[2].partition("</div>")[0])
+
+    offered = re.findall(r'data-column="\w+" checked autocomplete="off"> ([^<]+)<', page)
+
+    assert [head.strip() for head in heads] == [*offered, "Message"]

@@ -4,6 +4,7 @@ import { Connection } from "./live.js";
 import { Rows, ROWS_MAX } from "./rows.js";
 import { ago, localise, zone } from "./times.js";
 import "./choices.js";
+import "./complete.js";
 import "./volume.js";
 
 const RATE_OVER = 10;
@@ -32,6 +33,11 @@ document.addEventListener("click", async (event) => {
   await navigator.clipboard.writeText(value.textContent);
   button.textContent = "copied";
   setTimeout(() => { button.textContent = "copy"; }, 1_500);
+});
+
+byId("share-copy")?.addEventListener("click", async (event) => {
+  await navigator.clipboard.writeText(byId("share").href);
+  event.target.textContent = "Copied";
 });
 
 // A quick range and a time from and to exclude each other: the last choice holds.
