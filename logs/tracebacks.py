@@ -7,17 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from django.conf import settings
+
+from logs.patterns.tracebacks import is_own
+
 Kind = Literal["own", "library", "words"]
 
 # What stands before a frame: indentation, and in a group of exceptions the lines that are drawn beside it.
 _FRAME = re.compile(r'(?P<margin>[\s|+-]*)File "(?P<path>[^"\n]*)", line \d+')
-_LIBRARY = re.compile(
-    r"[/\\](?:site|dist)-packages[/\\]"  # installed
-    r"|[/\\]lib(?:64)?[/\\]python\d[\d.]*[/\\]"  # the standard library
-    r"|[/\\]Python\d+[/\\]lib[/\\]"  # the same on Windows
-    r"|^<frozen ",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +26,8 @@ class Piece:
 
 
 def is_library(path: str) -> bool:
-    """Whether the source file at `path` is the standard library's or that of an installed package."""
-    return _LIBRARY.search(path) is not None
+    """Whether the source file at `path` is a library's, or with HERALD_OWN_ROOTS, below none of those."""
+    return not is_own(path, settings.OWN_ROOTS)
 
 
 def pieces(text: str) -> list[Piece]:
