@@ -24,9 +24,9 @@ hypothesis_settings.load_profile("herald")
 def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Give SQLite's test databases files of this run's own: threads see one another there as they do in life."""
     directory: Path = tmp_path_factory.mktemp("databases")
-    for connection in connections.all():
-        if connection.vendor == "sqlite":
-            connection.settings_dict["TEST"]["NAME"] = str(directory / f"{connection.alias}.sqlite3")
+    for each in connections.all():
+        if each.vendor == "sqlite":
+            each.settings_dict["TEST"]["NAME"] = str(directory / f"{each.alias}.sqlite3")
 
 
 @pytest.fixture(scope="session")
