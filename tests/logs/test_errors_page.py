@@ -201,7 +201,7 @@ def test_one_error_shows_samples_versions_and_its_own_frames(anna: Client):
     assert re.search(r'<bdi class="library">\s+File "/usr/lib/python3.11/ssl.py"', page)
     number = Log.objects.order_by("id").first()
     assert number is not None
-    assert f'href="/logs/{number.pk}"' in page
+    assert f'href="/log/{number.pk}"' in page
 
 
 def test_the_search_it_leads_to_shows_its_records(anna: Client):
