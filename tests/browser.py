@@ -55,7 +55,8 @@ class Visitor:
         dialog.dismiss()
 
     def open(self, path: str = "/") -> None:
-        self.page.goto(self.web + path, wait_until="domcontentloaded")
+        # Without a script on the page its content may be there before its styles are.
+        self.page.goto(self.web + path, wait_until="load")
 
     def log_in(self, name: str, password: str, path: str = "/") -> None:
         self.open(path)
